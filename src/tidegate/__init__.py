@@ -1,0 +1,1 @@
+"""Tidegate: background jobs for handlers that call things that fail."""

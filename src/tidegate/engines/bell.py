@@ -1,0 +1,45 @@
+"""A bell that wakes waiters on any thread's event loop: the hint behind `wait` in embedded engines."""
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+
+
+class Bell:
+    """Ring from any thread, wait on any loop. A ring that nobody waits for is forgotten: hints may be lost."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[asyncio.Future[None], tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
+
+    def ring(self, queues: Iterable[str]) -> None:
+        """Wake whoever waits for one of `queues`."""
+        rung = set(queues)
+        if not self._waiting or not rung:
+            return
+        with self._lock:
+            woken = [(future, loop) for future, (loop, wanted) in self._waiting.items() if wanted & rung]
+        for future, loop in woken:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_wake, future)
+
+    async def wait(self, queues: Iterable[str], timeout: timedelta) -> None:
+        """Return at a ring for one of `queues`, or after `timeout`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._waiting[future] = (loop, frozenset(queues))
+        try:
+            async with asyncio.timeout(max(timeout.total_seconds(), 0.0)):
+                await future
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock:
+                del self._waiting[future]
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,217 @@
+"""Everything Tidegate raises.
+
+TidegateError
+├─ ConfigError                 a setting is missing, unknown or out of range
+├─ InvalidInput                a value from outside is wrong (.field names it)
+│  ├─ UnknownJobType           no job type of that name is registered
+│  ├─ TooLarge                 a payload or body is over its limit (.limit, bytes)
+│  │  └─ UploadTooLarge        the same, found while a file was streaming in
+│  └─ NotData                  a file given to `analysis` holds no table
+├─ Refused                     a valid request that may not be carried out now
+│  ├─ JobNotFound              unknown, pruned, or another user's
+│  ├─ IdempotencyConflict      the key already belongs to different work (.job_id)
+│  ├─ IllegalTransition        the job's status forbids it (.status)
+│  └─ RateLimited              over a limit (.retry_after)
+├─ EngineError
+│  ├─ EngineUnavailable        the store can't be reached, or the call's outcome is unknown: try again
+│  ├─ SchemaMismatch           the store's schema is newer or damaged: `tidegate db migrate`
+│  └─ StoreOwned               another process owns this embedded store (.pid)
+├─ ArtifactError
+│  ├─ ArtifactNotFound         no artifact at that path, or not yours
+│  ├─ ArtifactUnavailable      the object store failed after all tries
+│  └─ ArtifactRefused          the object store said no: permission, bucket, credentials
+├─ ServiceError                what the HTTP client raises when a server can't be reached or answers nonsense
+├─ JobFailed                   awaiting a result: the job failed (.code, .job_id)
+├─ JobCancelled                awaiting a result: the job was cancelled (.job_id)
+├─ ResultTimeout               awaiting a result: it did not end in time (.job_id)
+└─ Steer                       raised by a handler to choose its own ending
+   ├─ RetryLater               try again after .after, one attempt used
+   ├─ GiveUp                   fail for good, with .code
+   └─ Abandoned                the run was cancelled or lost its lease; let it through
+"""
+
+from datetime import timedelta
+
+
+class TidegateError(Exception):
+    """The root: `except TidegateError` catches whatever this package raises on purpose."""
+
+
+class ConfigError(TidegateError):
+    """A setting is missing, unknown or out of range."""
+
+
+class InvalidInput(TidegateError):
+    """A value from outside is wrong; `field` is its dotted path, "" for the whole."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.message = message
+
+
+class UnknownJobType(InvalidInput):
+    """No job type of that name is registered."""
+
+
+class TooLarge(InvalidInput):
+    """A payload or body is over its limit."""
+
+    def __init__(self, field: str, message: str, *, limit: int) -> None:
+        super().__init__(field, message)
+        self.limit = limit
+
+
+class UploadTooLarge(TooLarge):
+    """An uploaded file is over its limit; nothing of it is kept."""
+
+
+class NotData(InvalidInput):
+    """A file given for analysis holds no table of data."""
+
+    code = "not_data"
+    transient = False
+
+    def __init__(self, message: str, *, code: str = "not_data") -> None:
+        super().__init__("file", message)
+        self.code = code
+
+
+class Refused(TidegateError):
+    """A valid request that may not be carried out now."""
+
+
+class JobNotFound(Refused):
+    """The job is unknown, pruned, or another user's: the three are not told apart."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id!r} is known here")
+        self.job_id = job_id
+
+
+class IdempotencyConflict(Refused):
+    """The idempotency key already belongs to different work."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        super().__init__(
+            f"idempotency key {key!r} was used for job {job_id} with another request; "
+            "send the same request again, or choose a new key"
+        )
+        self.key = key
+        self.job_id = job_id
+
+
+class IllegalTransition(Refused):
+    """The job's status forbids what was asked."""
+
+    def __init__(self, job_id: str, status: str, verb: str) -> None:
+        super().__init__(f"job {job_id} is {status}: it can't be {verb}")
+        self.job_id = job_id
+        self.status = status
+
+
+class RateLimited(Refused):
+    """Over a limit; the same request is welcome after `retry_after`."""
+
+    def __init__(self, message: str, *, retry_after: timedelta, limit: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.limit = limit
+
+
+class EngineError(TidegateError):
+    """The store behind the engine."""
+
+
+class EngineUnavailable(EngineError):
+    """The store can't be reached, or it is not known whether the call took effect: try again."""
+
+
+class SchemaMismatch(EngineError):
+    """The store's schema is newer than this release, or damaged."""
+
+
+class StoreOwned(EngineError):
+    """Another process owns this embedded store."""
+
+    def __init__(self, path: str, pid: int | None) -> None:
+        owner = f"process {pid}" if pid else "another process"
+        super().__init__(
+            f"{path} is in use by {owner}: an embedded store belongs to one process. "
+            "Stop that process, or use a Redis or PostgreSQL engine for several"
+        )
+        self.path = path
+        self.pid = pid
+
+
+class ArtifactError(TidegateError):
+    """The artifact store."""
+
+
+class ArtifactNotFound(ArtifactError):
+    """No artifact at that path, or it belongs to somebody else."""
+
+
+class ArtifactUnavailable(ArtifactError):
+    """The artifact store failed after all tries."""
+
+    code = "blob_upload_failed"
+
+
+class ArtifactRefused(ArtifactError):
+    """The artifact store said no: permission, bucket or credentials."""
+
+
+class ServiceError(TidegateError):
+    """A Tidegate server can't be reached, or its answer makes no sense."""
+
+
+class JobFailed(TidegateError):
+    """The awaited job failed."""
+
+    def __init__(self, job_id: str, code: str, message: str) -> None:
+        super().__init__(f"job {job_id} failed ({code}): {message}")
+        self.job_id = job_id
+        self.code = code
+
+
+class JobCancelled(TidegateError):
+    """The awaited job was cancelled."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} was cancelled")
+        self.job_id = job_id
+
+
+class ResultTimeout(TidegateError):
+    """The awaited job did not end in time; it goes on."""
+
+    def __init__(self, job_id: str, status: str) -> None:
+        super().__init__(f"job {job_id} is still {status}; it goes on, ask again later")
+        self.job_id = job_id
+
+
+class Steer(TidegateError):
+    """Raised by a handler to choose its own ending."""
+
+
+class RetryLater(Steer):
+    """Try again after `after`; the attempt counts, and `max_attempts` still holds."""
+
+    def __init__(self, reason: str, *, after: timedelta) -> None:
+        super().__init__(reason)
+        self.retry_after = after
+
+
+class GiveUp(Steer):
+    """Fail for good, without another attempt; `code` is what the job's error shows."""
+
+    transient = False
+
+    def __init__(self, reason: str, *, code: str = "processing_error") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Abandoned(Steer):
+    """The run was cancelled, timed out or lost its lease: clean up and let this through."""

@@ -1,0 +1,1 @@
+"""From raw cells to columns with a kind and typed values."""

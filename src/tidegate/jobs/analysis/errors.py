@@ -1,0 +1,29 @@
+"""What the analysis raises on its own account: one error, for a file that holds no table."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why a file is no data. Stable words, for programs."""
+
+    EMPTY = "empty"
+    BINARY = "binary"
+    BROKEN = "broken"
+    ENCRYPTED = "encrypted"
+    NOT_TABULAR = "not_tabular"
+    TOO_LARGE = "too_large"
+
+
+class NotData(Exception):
+    """The file cannot be analysed, and trying again will not help.
+
+    `str(error)` says what was found, why it cannot be analysed, and what to send instead. `code` is the
+    stable word for programs; `reason` narrows it.
+    """
+
+    code: ClassVar[str] = "not_data"
+
+    def __init__(self, message: str, reason: Reason = Reason.NOT_TABULAR) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""From a file of unknown kind to one raw table."""

@@ -1,0 +1,107 @@
+"""Excel workbooks: the sheet with the most data in it."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import fastexcel
+import polars as pl
+
+from tidegate.jobs.analysis.contract import Limits, Stage
+from tidegate.jobs.analysis.errors import NotData, Reason
+from tidegate.jobs.analysis.reading.archive import check_archive
+from tidegate.jobs.analysis.reading.header import find_heading
+from tidegate.jobs.analysis.reading.raw import Origin, Raw, rows_left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sheet:
+    name: str
+    rows: int
+    cells: int
+    frame: pl.DataFrame
+
+
+def read_workbook(source: Path, limits: Limits, stage: Stage) -> Raw:
+    """Read the sheet with the most filled cells as a table of text cells; name the others.
+
+    Raises NotData when the file is encrypted, broken, no workbook, unpacks to more than
+    `limits.unpacked_bytes`, or holds no cells.
+    """
+    kind = _kind(source, limits)
+    try:
+        book = fastexcel.read_excel(source)
+        sheets = _load(book, limits, stage)
+    except (fastexcel.FastExcelError, pl.exceptions.PanicException) as error:
+        raise _broken(kind, error) from error
+    if not sheets:
+        raise NotData("The workbook's sheets are all empty: there is nothing to analyse.", Reason.EMPTY)
+    best = max(sheets, key=lambda sheet: sheet.cells)
+    others = [f"{sheet.name} ({sheet.rows:,} rows)" for sheet in sheets if sheet is not best]
+    return _raw(best, tuple(others), kind, limits)
+
+
+def _load(book: fastexcel.ExcelReader, limits: Limits, stage: Stage) -> list[_Sheet]:
+    """Every sheet with cells in it; only the fullest so far keeps its cells."""
+    sheets: list[_Sheet] = []
+    fullest = 0
+    for index, name in enumerate(book.sheet_names):
+        stage.at(index / len(book.sheet_names), f"Reading sheet {name}")
+        sheet = book.load_sheet(name, header_row=None, dtypes="string", n_rows=limits.rows + 1)
+        if not sheet.width or not sheet.height:
+            continue
+        frame = sheet.to_polars()
+        cells = sum(len(column) - column.null_count() for column in frame)
+        kept = frame if cells > fullest else frame.clear()
+        fullest = max(fullest, cells)
+        if cells:
+            sheets.append(_Sheet(name=name, rows=sheet.total_height, cells=cells, frame=kept))
+    return sheets
+
+
+def _raw(sheet: _Sheet, others: tuple[str, ...], kind: str, limits: Limits) -> Raw:
+    frame = sheet.frame.rename({old: str(index) for index, old in enumerate(sheet.frame.columns)})
+    grid = [["" if cell is None else cell for cell in row] for row in frame.head(1000).rows()]
+    heading = find_heading(grid, frame.width)
+    start = heading.above + heading.named
+    most = limits.rows_of(frame.width)
+    body = frame.slice(start, most)
+    cut = sheet.rows - start > most
+    return Raw(
+        frame=body,
+        headings=tuple(grid[heading.above]) if heading.named else ("",) * frame.width,
+        origin=Origin(
+            format=kind,
+            sheet=sheet.name,
+            other_sheets=others,
+            rows_above_header=heading.above,
+            has_header=heading.named,
+        ),
+        left_out=(rows_left_out(most),) if cut else (),
+    )
+
+
+def _kind(source: Path, limits: Limits) -> str:
+    with source.open("rb") as stream:
+        if stream.read(2) != b"PK":
+            return "xls"
+    try:
+        check_archive(source, limits)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise _broken("xlsx", error) from error
+    return "xlsx"
+
+
+def _broken(kind: str, error: BaseException) -> NotData:
+    if "password" in str(error).lower() or "encrypt" in str(error).lower():
+        return NotData(
+            "The workbook is protected by a password, so it cannot be read. Remove the password and send it "
+            "again.",
+            Reason.ENCRYPTED,
+        )
+    return NotData(
+        f"The file looks like a workbook ({kind}) but cannot be read: {str(error).splitlines()[0][:200]}. Open "
+        "it in a spreadsheet program, save it again as .xlsx and send that.",
+        Reason.BROKEN,
+    )

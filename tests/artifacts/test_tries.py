@@ -1,0 +1,301 @@
+"""Three tries, each from the first byte, through a proxy that fails on command."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.artifacts.servers import BUCKET, S3Server, free_port, s3_settings
+from tests.faults.http_proxy import Answer, CutRequest, CutResponse, Fault, FaultyProxy, Hang, LoseResponse, Seen
+from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts
+from tidegate.errors import ArtifactError, ArtifactRefused, ArtifactUnavailable
+
+pytestmark = pytest.mark.xdist_group("artifact-stores")
+
+MIB = bytes(range(256)) * 4096
+SMALL, SPOOLED, MULTIPART = MIB[:1000], MIB * 2 + b"odd", MIB * 6 + b"odd"
+"""Kept in memory; spooled to a file; above the 5 MiB from which a put has several requests."""
+
+Make = Callable[[bytes, Path], bytes | AsyncIterator[bytes] | Path]
+
+
+class Waits(list[float]):
+    """A sleep that is not slept, only remembered."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.append(seconds)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+@pytest.fixture
+def behind(proxy: FaultyProxy, waits: Waits) -> ArtifactStore:
+    """A store that is reached through the proxy only."""
+    return open_artifacts(s3_settings(proxy.url), dice=lambda: 0.5, sleep=waits.sleep)
+
+
+def as_bytes(content: bytes, folder: Path) -> bytes:
+    return content
+
+
+def as_file(content: bytes, folder: Path) -> Path:
+    (folder / "source").write_bytes(content)
+    return folder / "source"
+
+
+async def as_stream(content: bytes, folder: Path) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 100_000):
+        yield content[start : start + 100_000]
+
+
+def carries_a_body(seen: Seen) -> bool:
+    return seen.method == "PUT"
+
+
+@pytest.mark.parametrize("content", [SMALL, SPOOLED, MULTIPART], ids=["small", "spooled", "multipart"])
+@pytest.mark.parametrize("make", [as_bytes, as_file, as_stream])
+async def test_after_two_failed_uploads_the_third_stores_every_byte(
+    behind: ArtifactStore, proxy: FaultyProxy, tmp_path: Path, make: Make, content: bytes
+) -> None:
+    proxy.fail(Answer(503), CutRequest(after=500), when=carries_a_body)
+    stored = await behind.put("a/b", make(content, tmp_path), content_type="text/plain")
+    assert proxy.spent
+    assert stored.size == len(content)
+    assert await behind.get("a/b", max_bytes=len(content)) == content
+
+
+async def test_after_three_failed_uploads_the_store_is_unavailable(
+    behind: ArtifactStore, proxy: FaultyProxy, waits: Waits
+) -> None:
+    proxy.fail(*[Answer(503)] * 10)
+    with pytest.raises(ArtifactUnavailable, match=r"write a/b .* answered 503 SlowDown \(tries: 3\)"):
+        await behind.put("a/b", SMALL, content_type="text/plain")
+    assert len(proxy.seen) == 3  # the driver's own retries, were they on, would show here
+    assert waits == [0.5, 1.0]
+    proxy.fail()
+    assert await behind.head("a/b") is None
+
+
+async def test_jitter_spreads_the_waits_by_a_tenth(proxy: FaultyProxy, waits: Waits) -> None:
+    store = open_artifacts(s3_settings(proxy.url), dice=lambda: 0.0, sleep=waits.sleep)
+    proxy.fail(*[Answer(500)] * 3)
+    with pytest.raises(ArtifactUnavailable):
+        await store.put("a/b", SMALL, content_type="text/plain")
+    assert waits == pytest.approx([0.45, 0.9])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412])
+async def test_what_the_store_refuses_is_not_tried_again(
+    behind: ArtifactStore, proxy: FaultyProxy, waits: Waits, status: int
+) -> None:
+    proxy.fail(*[Answer(status)] * 3)
+    with pytest.raises(ArtifactRefused, match=f"answered {status}"):
+        await behind.put("a/b", SMALL, content_type="text/plain")
+    assert len(proxy.seen) == 1
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    "fault", [Answer(500), Answer(503), Answer(429), Answer(408), CutRequest(), LoseResponse()], ids=repr
+)
+async def test_what_may_pass_is_tried_again(behind: ArtifactStore, proxy: FaultyProxy, fault: Fault) -> None:
+    proxy.fail(fault)
+    await behind.put("a/b", SMALL, content_type="text/plain")
+    assert len(proxy.seen) == 2
+    assert await behind.get("a/b", max_bytes=1000) == SMALL
+
+
+async def test_a_store_that_falls_silent_is_given_up_and_tried_again(proxy: FaultyProxy, waits: Waits) -> None:
+    settings = replace(s3_settings(proxy.url), timeout=timedelta(seconds=0.3))
+    store = open_artifacts(settings, dice=lambda: 0.5, sleep=waits.sleep)
+    proxy.fail(Hang())
+    await store.put("a/b", SMALL, content_type="text/plain")
+    assert len(proxy.seen) == 2
+    assert await store.get("a/b", max_bytes=1000) == SMALL
+
+
+async def by_get(store: ArtifactStore, folder: Path) -> bytes:
+    return await store.get("a/b", max_bytes=len(MULTIPART))
+
+
+async def by_stream(store: ArtifactStore, folder: Path) -> bytes:
+    return b"".join([chunk async for chunk in store.stream("a/b")])
+
+
+async def by_download(store: ArtifactStore, folder: Path) -> bytes:
+    await store.download("a/b", folder / "copy")
+    return content_of(folder / "copy")
+
+
+READS = pytest.mark.parametrize("read", [by_get, by_stream, by_download])
+Read = Callable[[ArtifactStore, Path], Awaitable[bytes]]
+
+
+@READS
+async def test_a_download_that_breaks_twice_still_gives_every_byte_once(
+    behind: ArtifactStore, proxy: FaultyProxy, tmp_path: Path, read: Read
+) -> None:
+    await behind.put("a/b", MULTIPART, content_type="text/plain")
+    proxy.fail(CutResponse(after=3_000_000), CutResponse(after=1_500_000))
+    assert await read(behind, tmp_path) == MULTIPART
+    assert len(proxy.seen) == 3
+
+
+@READS
+async def test_a_download_that_breaks_three_times_fails_and_leaves_no_file(
+    behind: ArtifactStore, proxy: FaultyProxy, tmp_path: Path, read: Read
+) -> None:
+    await behind.put("a/b", SPOOLED, content_type="text/plain")
+    proxy.fail(*[CutResponse(after=1_200_000)] * 3)
+    with pytest.raises(ArtifactUnavailable, match="read a/b"):
+        await read(behind, tmp_path)
+    assert len(proxy.seen) == 3
+    assert files_in(tmp_path) == []
+
+
+async def test_a_stream_never_joins_two_versions_of_an_artifact(behind: ArtifactStore, proxy: FaultyProxy) -> None:
+    await behind.put("a/b", SPOOLED, content_type="text/plain")
+    proxy.fail(CutResponse(after=1_200_000))
+    chunks = behind.stream("a/b")
+    assert SPOOLED.startswith(await anext(chunks))
+    await behind.put("a/b", SPOOLED[::-1], content_type="text/plain")
+    with pytest.raises(ArtifactUnavailable, match="replaced while it was read"):
+        [chunk async for chunk in chunks]
+
+
+async def test_every_other_verb_is_tried_again_too(behind: ArtifactStore, proxy: FaultyProxy) -> None:
+    for verb in (
+        lambda: behind.head("a/b"),
+        lambda: collect_paths(behind, "a"),
+        lambda: behind.delete_prefix("a"),
+    ):
+        await behind.put("a/b", SMALL, content_type="text/plain")
+        proxy.fail(Answer(503), Answer(503))
+        assert await verb()
+        assert proxy.spent
+        proxy.fail(*[Answer(503)] * 3)
+        with pytest.raises(ArtifactUnavailable):
+            await verb()
+        proxy.fail()
+
+
+async def test_a_failed_removal_is_tried_again_and_counted_once(behind: ArtifactStore, proxy: FaultyProxy) -> None:
+    await behind.put("a/b", SMALL, content_type="text/plain")
+    proxy.fail(LoseResponse(), when=lambda seen: seen.method == "POST")
+    assert await behind.delete_prefix("a") == 1
+    assert await collect_paths(behind, "a") == []
+
+
+async def test_a_listing_that_breaks_midway_says_so_instead_of_ending_early(
+    rclone: S3Server, rclone_folder: Path, waits: Waits
+) -> None:
+    fill(rclone_folder / BUCKET / "crowd" / "a", files=1_100)  # S3 answers 1,000 a page
+    async with FaultyProxy.before(rclone.port) as proxy:
+        settings = replace(s3_settings(proxy.url), url=f"s3://{BUCKET}/crowd")
+        store = open_artifacts(settings, sleep=waits.sleep)
+        proxy.fail(Answer(503), when=lambda seen: "continuation-token" in seen.target)
+        seen = 0
+        with pytest.raises(ArtifactUnavailable, match="could not list a"):
+            async for _ in store.list("a"):
+                seen += 1
+        assert seen == 1_000
+        assert len(await collect_paths(store, "a")) == 1_100
+        assert await store.delete_prefix("a") == 1_100
+
+
+async def test_check_is_tried_once_and_says_what_is_wrong(
+    behind: ArtifactStore, proxy: FaultyProxy, waits: Waits
+) -> None:
+    proxy.fail(Answer(503))
+    with pytest.raises(ArtifactUnavailable, match=r"could not check probes/.* answered 503"):
+        await behind.check()
+    proxy.fail(Answer(403))
+    with pytest.raises(ArtifactRefused, match="403 AccessDenied"):
+        await behind.check()
+    assert waits == []
+    await behind.check()
+
+
+async def test_check_fails_where_removing_is_forbidden(behind: ArtifactStore, proxy: FaultyProxy) -> None:
+    proxy.fail(Answer(403), when=lambda seen: seen.method in ("POST", "DELETE"))
+    with pytest.raises(ArtifactRefused, match="403"):
+        await behind.check()
+
+
+async def test_an_address_where_nobody_listens_is_unavailable_and_not_shown(waits: Waits) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    store = open_artifacts(s3_settings(url), sleep=waits.sleep)
+    with pytest.raises(ArtifactUnavailable, match="can't be reached") as caught:
+        await store.put("a/b", SMALL, content_type="text/plain")
+    assert len(waits) == 2
+    assert "127.0.0.1" not in str(caught.value)
+    assert caught.value.__cause__ is not None  # the whole story, for whoever runs the service
+
+
+async def test_a_missing_bucket_is_refused_and_never_taken_for_a_missing_artifact(s3_server: S3Server) -> None:
+    settings = replace(s3_settings(s3_server.url), url="s3://no-such-bucket")
+    store = open_artifacts(settings)
+    attempts: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.put("a/b", SMALL, content_type="text/plain"),
+        lambda: store.get("a/b", max_bytes=1000),
+        lambda: collect_paths(store, "a"),
+        store.check,
+    ]
+    for attempt in attempts:
+        with pytest.raises(ArtifactRefused, match="NoSuchBucket"):
+            await attempt()
+
+
+async def test_a_wrong_secret_is_refused_and_not_repeated_in_the_message(rclone: S3Server) -> None:
+    store = open_artifacts(s3_settings(rclone.url, secret_key="a-wrong-secret"))
+    with pytest.raises(ArtifactRefused, match="403 SignatureDoesNotMatch") as caught:
+        await store.check()
+    assert "a-wrong-secret" not in f"{caught.value} {caught.value.__cause__}"
+
+
+async def test_keys_from_the_settings_are_not_mixed_with_a_session_of_the_environment(
+    rclone: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "somebody-else's")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SOMEBODYELSE")
+    store = open_artifacts(s3_settings(rclone.url))
+    await store.check()
+    url = await store.sign("a/b", timedelta(minutes=1))
+    assert url is not None
+    assert "Security-Token" not in url
+    assert "SOMEBODYELSE" not in url
+
+
+async def test_local_disk_and_memory_fail_with_the_same_errors(tmp_path: Path, waits: Waits) -> None:
+    (tmp_path / "root").mkdir()
+    store = open_artifacts(ArtifactSettings(url=str(tmp_path / "root")), sleep=waits.sleep)
+    await store.put("a/b", b"x", content_type="text/plain")
+    with pytest.raises(ArtifactRefused, match="Not a directory"):
+        await store.put("a/b/c", b"x", content_type="text/plain")
+    await store.delete_prefix("a")
+    (tmp_path / "root").rmdir()
+    with pytest.raises(ArtifactError, match="No such file or directory"):
+        await store.check()
+
+
+def content_of(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def fill(folder: Path, *, files: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(files):
+        (folder / f"{number:04}").touch()
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def collect_paths(store: ArtifactStore, prefix: str) -> list[str]:
+    return [found.path async for found in store.list(prefix)]
