@@ -18,14 +18,8 @@ def moto() -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
-def rclone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where rclone keeps its buckets, as plain files."""
-    return tmp_path_factory.mktemp("rclone")
-
-
-@pytest.fixture(scope="session")
-def rclone(rclone_folder: Path) -> Iterator[S3Server]:
-    with servers.rclone(rclone_folder) as server:
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
         yield server
 
 

@@ -4,17 +4,20 @@ import asyncio
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from obstore.store import LocalStore
 
 from tidegate.artifacts.backend import Opened, info, opened
-from tidegate.errors import ArtifactRefused
+from tidegate.artifacts.paths import check_path
+from tidegate.errors import ArtifactRefused, InvalidInput
 from tidegate.ports import ArtifactInfo
+
+Walk: TypeAlias = Iterator[tuple[str, list[str], list[str]]]
 
 
 class DiskBackend:
@@ -51,10 +54,11 @@ class DiskBackend:
         return info(await self._store.head_async(path))
 
     async def pages(self, prefix: str) -> AsyncIterator[Sequence[ArtifactInfo]]:
-        """Every file below `prefix` that is reached without a link."""
-        async for page in self._store.list(prefix):
-            if found := await asyncio.to_thread(self._unlinked, [info(meta) for meta in page]):
-                yield found
+        """A page a folder. Walked here, for obstore would follow links, round in circles too."""
+        walk = os.walk(self._root / prefix, onerror=_raise_unless_gone)
+        while (page := await asyncio.to_thread(self._next_page, prefix, walk)) is not None:
+            if page:
+                yield page
 
     async def remove(self, paths: Sequence[str]) -> None:
         """Delete files, and the folders that this leaves empty."""
@@ -105,8 +109,28 @@ class DiskBackend:
                 return True
         return False
 
-    def _unlinked(self, page: list[ArtifactInfo]) -> list[ArtifactInfo]:
-        return [found for found in page if not self._has_link(found.path)]
+    def _next_page(self, prefix: str, walk: Walk) -> list[ArtifactInfo] | None:
+        if self._has_link(prefix):
+            return None
+        for folder, _, names in walk:
+            found = [self._found(Path(folder, name)) for name in names]
+            return [info for info in found if info is not None]
+        return None
+
+    def _found(self, file: Path) -> ArtifactInfo | None:
+        """None for what no `put` can have made: a link, a part of an unfinished write, a stranger's file."""
+        path = file.relative_to(self._root).as_posix()
+        with suppress(InvalidInput, FileNotFoundError):
+            status = file.lstat()
+            if stat.S_ISREG(status.st_mode):
+                modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                return ArtifactInfo(path=check_path(path), size=status.st_size, modified_at=modified_at)
+        return None
+
+
+def _raise_unless_gone(fault: OSError) -> None:
+    if not isinstance(fault, FileNotFoundError | NotADirectoryError):
+        raise fault
 
 
 def _fsync(path: Path) -> None:

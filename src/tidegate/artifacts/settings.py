@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from tidegate.artifacts.paths import check_prefix
+from tidegate.artifacts.paths import check_prefix, check_segment
 from tidegate.core.retry import Backoff, Exponential
 from tidegate.errors import ConfigError, InvalidInput
 
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _KEY: Final = re.compile(r"[!-~]+")
 _FORMS: Final = "a folder, file:///folder, s3://bucket/prefix or memory://"
 
@@ -99,12 +99,11 @@ def _folder(parts: SplitResult) -> Folder:
 
 def _bucket(parts: SplitResult) -> Bucket:
     url = parts.geturl()
-    _check(parts.netloc != "", f"the artifact URL {url!r} names no bucket: write s3://bucket/prefix")
     prefix = parts.path.strip("/")
     try:
-        return Bucket(parts.netloc, check_prefix(prefix) if prefix else "")
+        return Bucket(check_segment(parts.netloc), check_prefix(prefix) if prefix else "")
     except InvalidInput as exc:
-        raise ConfigError(f"the artifact URL {url!r} has an unusable prefix: {exc.message}") from exc
+        raise ConfigError(f"the artifact URL {url!r} names no bucket and prefix: {exc.message}") from exc
 
 
 def _check_endpoint(endpoint: str | None) -> None:

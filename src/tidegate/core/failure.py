@@ -5,6 +5,7 @@ further in than `failure_of`.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -66,6 +67,31 @@ def failure_of(error: BaseException) -> Failure:
         transient=transient if isinstance(transient, bool) else True,
         retry_after=_retry_after(_attribute(error, "retry_after")),
         status=_status(error),
+    )
+
+
+def failure_to_json(failure: Failure) -> dict[str, object]:
+    """A failure as JSON values; `failure_from_json` is its inverse."""
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "error_type": failure.error_type,
+        "transient": failure.transient,
+        "retry_after": None if failure.retry_after is None else failure.retry_after.total_seconds(),
+        "status": failure.status,
+    }
+
+
+def failure_from_json(value: Mapping[str, object]) -> Failure:
+    """Read back what `failure_to_json` wrote; anything missing or odd takes the default."""
+    status = value.get("status")
+    return Failure(
+        code=str(value.get("code") or PROCESSING_ERROR),
+        message=str(value.get("message") or ""),
+        error_type=str(value.get("error_type") or ""),
+        transient=value.get("transient") is not False,
+        retry_after=_retry_after(value.get("retry_after")),
+        status=status if isinstance(status, int) else None,
     )
 
 

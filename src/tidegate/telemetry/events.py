@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
-from tidegate.core.failure import Failure
 from tidegate.core.job import Bury, Cancel, Defer, Job, JobId, NewJob, Owner, Refund, Retry, Settlement, Succeed
 
 
@@ -215,14 +214,7 @@ JobStep: TypeAlias = (
     | ResultStoreFailed
 )
 ProcessStep: TypeAlias = (
-    Pruned
-    | WorkerStarted
-    | WorkerStopping
-    | WorkerStopped
-    | StoreDown
-    | StoreBack
-    | SlowHeartbeat
-    | ListenerFailed
+    Pruned | WorkerStarted | WorkerStopping | WorkerStopped | StoreDown | StoreBack | SlowHeartbeat | ListenerFailed
 )
 Event: TypeAlias = JobStep | ProcessStep
 Listener: TypeAlias = Callable[[Event], None]
@@ -236,12 +228,16 @@ def finished(job: Job, settlement: Settlement, *, now: datetime, latency: timede
         case Cancel():
             return Finished(job=ref(job), ended=Ended.CANCELLED, latency=latency)
         case Retry():
-            ended, refund, delay = Ended.RETRIED, None, settlement.delay
+            ended = Ended.RETRIED
         case Defer():
-            ended, refund, delay = Ended.DEFERRED, settlement.refund, settlement.delay
+            ended = Ended.DEFERRED
         case Bury():
-            ended, refund, delay = Ended.FAILED, settlement.refund, None
-    failure: Failure | None = settlement.failure
+            ended = Ended.FAILED
+        case _:
+            assert_never(settlement)
+    refund = None if isinstance(settlement, Retry) else settlement.refund
+    delay = None if isinstance(settlement, Bury) else settlement.delay
+    failure = settlement.failure
     return Finished(
         job=ref(job, refund=refund),
         ended=ended,

@@ -146,6 +146,7 @@ def test_retry_after_reaches_the_next_delay() -> None:
         (lambda: Exponential(initial=SECOND, cap=timedelta(days=366, microseconds=1)), "cap"),
         (lambda: Exponential(initial=2 * SECOND, cap=SECOND), "cap"),
         (lambda: Exponential(initial=SECOND, cap=SECOND, factor=0.99), "factor"),
+        (lambda: Exponential(initial=SECOND, cap=SECOND, factor=1_000_000.5), "factor"),
         (lambda: Exponential(initial=SECOND, cap=SECOND, factor=math.nan), "factor"),
         (lambda: Exponential(initial=SECOND, cap=SECOND, factor=math.inf), "factor"),
         (lambda: Exponential(initial=SECOND, cap=SECOND, jitter=1), "jitter"),

@@ -68,6 +68,10 @@ def test_an_initial_wait_of_more_than_a_day_raises_the_default_max() -> None:
     assert policy.backoff == Exponential(initial=two_days, cap=two_days)
 
 
+def test_the_shortest_rule_changes_nothing() -> None:
+    assert policy_from_json(STEPS | {"rules": [{"error": "x"}]}).rules == (Rule(error="x", retry=True),)
+
+
 @pytest.mark.parametrize(
     ("form", "field"),
     [

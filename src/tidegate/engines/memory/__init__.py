@@ -39,7 +39,7 @@ from tidegate.engines.bell import Bell
 from tidegate.engines.memory import finding
 from tidegate.engines.memory.claiming import Claim, waited
 from tidegate.engines.memory.documents import Papers
-from tidegate.engines.memory.state import NONCE_LIFETIME, Record, State, check_follow_up
+from tidegate.engines.memory.state import Record, State, check_follow_up
 
 
 class MemoryEngine:
@@ -134,7 +134,7 @@ class MemoryEngine:
         """See `ports.JobQueue.reclaim`."""
         with self._lock:
             if nonce not in self._state.nonces:
-                self._state.nonces[nonce] = self._clock.now()
+                self._state.remember(nonce, self._clock.now(), request.lease_for)
                 self._take_over(request, nonce)
             return [
                 Reclaimed(
@@ -194,17 +194,18 @@ class MemoryEngine:
     def _cancel(self, record: Record | None, nonce: str) -> Cancellation:
         if record is None:
             return Cancellation.UNKNOWN
-        now = self._clock.now()
-        if record.job.status is Status.CANCELLED and record.asked_by == nonce:
-            return Cancellation.CANCELLED
+        now, asked = self._clock.now(), record.job.cancel_requested_at is not None
+        if record.cancelled_by == nonce:  # it did its work before, whatever became of the job since
+            running = record.job.status is Status.RUNNING
+            return Cancellation.REQUESTED if running and asked else Cancellation.CANCELLED
         if record.job.status is Status.QUEUED:
-            record.asked_by = nonce
+            record.cancelled_by = nonce
             self._state.end(record, steps.ended(record.job, Status.CANCELLED, now), Event.CANCELLED)
             return Cancellation.CANCELLED
         if record.job.status is not Status.RUNNING:
             return Cancellation.FINISHED
-        if record.job.cancel_requested_at is None:
-            record.job, record.asked_by = replace(record.job, cancel_requested_at=now), nonce
+        if not asked:
+            record.job, record.cancelled_by = replace(record.job, cancel_requested_at=now), nonce
             self._state.note(record, now, Event.CANCEL_REQUESTED)
         return Cancellation.REQUESTED
 
@@ -219,12 +220,12 @@ class MemoryEngine:
     def _revive(self, record: Record | None, nonce: str) -> Revival:
         if record is None:
             return Revival.UNKNOWN
-        if record.asked_by == nonce:
+        if record.revived_by == nonce:
             return Revival.REVIVED
         if record.job.status not in (Status.FAILED, Status.CANCELLED):
             return Revival.ILLEGAL
         now = self._clock.now()
-        record.job, record.result, record.asked_by = steps.revived(record.job, now), None, nonce
+        record.job, record.result, record.revived_by = steps.revived(record.job, now), None, nonce
         key = self._state.key(record.job)
         if key is not None:
             key.forget_at = None
@@ -255,7 +256,7 @@ class MemoryEngine:
             over = [r for r in self._state.records.values() if r.job.prune_at and r.job.prune_at <= now]
             over.sort(key=lambda record: (record.job.prune_at, record.job.seq))
             pruned = [record.job.id for record in over[:limit]]
-            self._papers.forget(pruned, now, now - NONCE_LIFETIME)
+            self._papers.forget(pruned, now)
             return pruned
 
     # reading ----------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ class Claim:
         self._now = now
         self._taken: list[Lease] = []
         self._held = dict(request.held)
+        self._left_due = False
 
     def answer(self) -> Claimed:
         """Do it."""
@@ -36,7 +37,7 @@ class Claim:
         return Claimed(
             at=self._now,
             leases=leases,
-            more=any(self._room(line, capped=False) for line in self._all_in_turn()),
+            more=self._left_due or any(self._room(line, capped=False) for line in self._all_in_turn()),
             wake_at=self._wake_at(),
             cancelling=self._cancelling(self._request.owner),
             overdue=self._overdue(),
@@ -49,6 +50,7 @@ class Claim:
         due.sort(key=lambda record: (record.job.run_at, record.job.seq))
         for record in due[:SWEEP]:
             self._state.queue(record, self._now)
+        self._left_due = len(due) > SWEEP
 
     def _take(self) -> None:
         request = self._request
@@ -58,7 +60,7 @@ class Claim:
             for turn in request.turns:
                 self._serve(turn.queue, request.limit, capped=capped)
         if self._taken:
-            self._state.nonces[self._nonce] = self._now
+            self._state.remember(self._nonce, self._now, self._request.lease_for)
 
     def _serve(self, queue: str, wanted: int, *, capped: bool) -> None:
         wanted = min(wanted, self._request.limit - len(self._taken))

@@ -81,7 +81,7 @@ class Papers:
         """Drop what `nonce` was granted."""
         self._state.grants = [grant for grant in self._state.grants if grant.nonce != nonce]
 
-    def forget(self, pruned: Sequence[JobId], now: datetime, nonces_before: datetime) -> None:
+    def forget(self, pruned: Sequence[JobId], now: datetime) -> None:
         """Drop pruned jobs, keys past their lifetime whose job is gone, old grants and old nonces."""
         state = self._state
         for job_id in pruned:
@@ -92,7 +92,7 @@ class Papers:
             if row.forget_at is None or row.forget_at > now or row.job_id in state.records
         }
         state.grants = [grant for grant in state.grants if grant.at > now - grant.take.window]
-        state.nonces = {nonce: at for nonce, at in state.nonces.items() if at > nonces_before}
+        state.nonces = {nonce: until for nonce, until in state.nonces.items() if until > now}
 
 
 def _taken(granted: bool, take: Take, within: Sequence[datetime], now: datetime) -> Taken:

@@ -33,7 +33,10 @@ class Held:
 
 @dataclass(slots=True)
 class Record:
-    """One job. `ready` is whether it stands in its lane's line, at `rank`."""
+    """One job. `ready` is whether it stands in its lane's line, at `rank`.
+
+    `cancelled_by` and `revived_by` are the nonces of the newest cancel and the newest revival that acted on it.
+    """
 
     job: Job
     payload: bytes
@@ -42,7 +45,8 @@ class Record:
     rank: float | None = None
     held: Held | None = None
     settled_by: Token | None = None
-    asked_by: str = ""
+    cancelled_by: str = ""
+    revived_by: str = ""
     history: list[HistoryEntry] = field(default_factory=list)
 
 
@@ -182,6 +186,10 @@ class State:
         )
         return record.held
 
+    def remember(self, nonce: str, now: datetime, lease_for: timedelta) -> None:
+        """From now on `nonce` is a repeat, for as long as its leases may last at first."""
+        self.nonces[nonce] = now + max(lease_for, NONCE_LIFETIME)
+
     def under(self, nonce: str) -> list[tuple[Record, Held]]:
         """The leases still held that `nonce` was given, in their order."""
         held = [(r, r.held) for r in self.records.values() if r.held is not None and r.held.nonce == nonce]
@@ -215,4 +223,4 @@ def _flow(job: Job) -> tuple[Lane, str, str, int]:
 
 
 NONCE_LIFETIME = timedelta(hours=1)
-"""How long a claim's nonce is remembered: far longer than anybody repeats a call."""
+"""How long a claim's nonce is remembered at least: far longer than anybody repeats a call."""

@@ -27,3 +27,8 @@ class NotData(Exception):
     def __init__(self, message: str, reason: Reason = Reason.NOT_TABULAR) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def first_line(error: BaseException) -> str:
+    """What a library said, short enough for a message of ours."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -29,24 +29,32 @@ def build_table(raw: Raw, stage: Stage) -> Table:
     if not len(numbers):
         raise NotData("The table has columns but no values: every cell is blank.", Reason.EMPTY)
     frame = frame.filter(present) if blank_rows else frame
+    duplicates = frame.height - frame.hash_rows(seed=0).n_unique()
+    columns = _columns(frame, raw, stage)
+    return Table(
+        columns=columns,
+        rows=len(numbers),
+        row_numbers=numbers,
+        duplicate_rows=duplicates,
+        blank_rows=blank_rows,
+        blank_columns=raw.frame.width - len(columns),
+        notes=notes,
+    )
+
+
+def _columns(frame: pl.DataFrame, raw: Raw, stage: Stage) -> tuple[Column, ...]:
+    """Columns with a kind. Takes them out of `frame` one by one, so that no two copies are held."""
     names = column_names(raw.headings)
     kept = [index for index in range(frame.width) if raw.headings[index].strip() or _has_values(frame, index)]
-    hints = _hints(frame, raw)
-    duplicates = frame.height - frame.hash_rows(seed=0).n_unique()
+    texts = [column for column in frame if column.dtype == pl.String]
+    hints = Hints(decimal_comma=uses_decimal_comma(texts), day_first=raw.origin.delimiter == "semicolon")
+    del texts
     columns: list[Column] = []
     for done, index in enumerate(kept):
         stage.at(done / len(kept), f"Reading column {names[index]}")
         values = frame.drop_in_place(str(index))
         columns.append(infer_column(values, name=names[index], original=raw.headings[index], hints=hints))
-    return Table(
-        columns=tuple(columns),
-        rows=len(numbers),
-        row_numbers=numbers,
-        duplicate_rows=duplicates,
-        blank_rows=blank_rows,
-        blank_columns=raw.frame.width - len(kept),
-        notes=notes,
-    )
+    return tuple(columns)
 
 
 def _has_values(frame: pl.DataFrame, index: int) -> bool:
@@ -62,8 +70,3 @@ def _without_total(frame: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
     if not last or not isinstance(last[0], str) or not _TOTAL.fullmatch(last[0]):
         return frame, ()
     return frame.head(-1), (f"The last row, {last[0]!r}, holds totals and was left out.",)
-
-
-def _hints(frame: pl.DataFrame, raw: Raw) -> Hints:
-    texts = [column for column in frame if column.dtype == pl.String]
-    return Hints(decimal_comma=uses_decimal_comma(texts), day_first=raw.origin.delimiter == "semicolon")

@@ -8,7 +8,7 @@ import polars as pl
 from tidegate.jobs.analysis.columns.dates import parse_dates
 from tidegate.jobs.analysis.columns.meaning import refine_integers, text_kind
 from tidegate.jobs.analysis.columns.numbers import parse_numbers
-from tidegate.jobs.analysis.columns.parsed import Hints, Kind, Parsed
+from tidegate.jobs.analysis.columns.parsed import Hints, Kind, Parsed, share_matching
 from tidegate.jobs.analysis.columns.patterns import NULL_MARKERS
 from tidegate.jobs.analysis.columns.table import Column
 from tidegate.jobs.analysis.columns.truths import parse_truths
@@ -33,7 +33,7 @@ def normalise(raw: pl.Series) -> pl.Series:
     empty = text.str.to_lowercase().is_in(list(NULL_MARKERS))
     if (text == "NA").any():
         others = text.filter(~empty).unique()
-        if others.len() >= 5 and others.str.contains(_COUNTRY_CODE).mean() >= 0.9:
+        if others.len() >= 5 and share_matching(others, _COUNTRY_CODE) >= 0.9:
             empty &= text != "NA"
     return pl.select(pl.when(~empty).then(text).alias(raw.name)).to_series()
 
@@ -56,30 +56,28 @@ def infer_column(values: pl.Series, *, name: str, original: str, hints: Hints) -
 def _typed(values: pl.Series) -> Parsed:
     """Columns whose file says what they hold."""
     dtype = values.dtype
-    if dtype == pl.Boolean:
-        return Parsed(kind=Kind.BOOLEAN, values=values)
-    if dtype == pl.Date:
-        return Parsed(kind=Kind.DATE, values=values)
+    if dtype in (pl.Boolean, pl.Date):
+        return Parsed(kind=Kind.BOOLEAN if dtype == pl.Boolean else Kind.DATE, values=values)
     if isinstance(dtype, pl.Datetime):
         utc = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else values
         return Parsed(kind=Kind.DATETIME, values=utc.cast(pl.Datetime("us")))
     if isinstance(dtype, pl.Duration):
         return Parsed(kind=Kind.NUMBER, values=values.dt.total_milliseconds() / 1000, unit="s")
-    if (
-        dtype.is_integer()
-        and (whole := values.cast(pl.Int64, strict=False)).null_count() == values.null_count()
-    ):
-        return Parsed(kind=Kind.INTEGER, values=whole)
     if dtype.is_numeric():
-        return _numbers(values.cast(pl.Float64, strict=False))
+        return _numbers(values)
     return Parsed(kind=Kind.TEXT, values=values.cast(pl.String, strict=False))
 
 
 def _numbers(values: pl.Series) -> Parsed:
-    whole = values.drop_nulls()
-    if (whole == whole.floor()).all() and (whole.abs() < 2.0**53).all():
-        return Parsed(kind=Kind.INTEGER, values=values.cast(pl.Int64))
-    return Parsed(kind=Kind.NUMBER, values=values)
+    if values.dtype.is_integer():
+        exact = values.cast(pl.Int64, strict=False)
+        if exact.null_count() == values.null_count():
+            return Parsed(kind=Kind.INTEGER, values=exact)
+    floats = values.cast(pl.Float64, strict=False)
+    whole = bool((floats == floats.floor()).all() and (floats.abs() < 2.0**53).all())
+    if whole:
+        return Parsed(kind=Kind.INTEGER, values=floats.cast(pl.Int64))
+    return Parsed(kind=Kind.NUMBER, values=floats)
 
 
 def _from_text(column: Column, hints: Hints) -> Column:
@@ -103,7 +101,7 @@ def _finish(column: Column, parsed: Parsed) -> Column:
     """The column with its parsed values, and what its name and values say beyond their type."""
     values = parsed.values.alias(column.name)
     unparsed = values.null_count() - column.nulls
-    odd = column.values.filter(values.is_null() & column.values.is_not_null()) if unparsed else None
+    odd = column.values.filter(values.is_null() & column.values.is_not_null()).unique(maintain_order=True)
     kind = parsed.kind
     if kind is Kind.INTEGER and parsed.unit is None:
         parsed = refine_integers(parsed, column.name)
@@ -116,9 +114,7 @@ def _finish(column: Column, parsed: Parsed) -> Column:
         values=values,
         distinct=values.drop_nulls().n_unique(),
         unparsed=unparsed,
-        odd_values=()
-        if odd is None
-        else tuple(cut(each) for each in odd.unique(maintain_order=True).head(3)),
+        odd_values=tuple(cut(each) for each in odd.head(3)),
         unit=parsed.unit,
         formats=parsed.formats,
         notes=parsed.notes,

@@ -1,4 +1,4 @@
-"""What a column's name and the pattern of its values say beyond their type: years, timestamps, identifiers."""
+"""What a column's name and values say beyond their type: years, timestamps, identifiers, categories."""
 
 import re
 from dataclasses import replace
@@ -10,13 +10,14 @@ from tidegate.jobs.analysis.columns.parsed import Kind, Parsed
 _YEAR = re.compile(r"(?:^|[^a-z])(?:year|yr|jahr|ann\u00e9e|a\u00f1o|anno|fy)$", re.IGNORECASE)
 _CLOCK = re.compile(r"(?:time|stamp|epoch|date|(?:^|_)ts$|_at$)", re.IGNORECASE)
 _IDENTIFIER = re.compile(
-    r"(?:^|[^a-z])(?:id|ids|uuid|guid|key|code|zip|zip code|zipcode|postcode|postal code|plz|phone|telephone|fax"
-    r"|fips|sku|isbn|ean|upc|iban|ssn|vin|hash|token)$",
+    r"(?:^|[^a-z])(?:id|ids|uuid|guid|key|code|zip|zipcode|postcode|plz|phone|telephone|fax|fips|sku|isbn|ean"
+    r"|upc|iban|ssn|vin|hash|token"
+    r"|(?:flight|order|invoice|account|customer|ticket|serial|part|case) (?:no|nr|number))$",
     re.IGNORECASE,
 )
 _INDEX = re.compile(r"^(?:column 1|index|idx|row|rownum|row number|no|nr|number|#|s/?n)$", re.IGNORECASE)
 _SECONDS = (10**8, 4 * 10**9)
-_LONGEST_LABEL = 50
+_LONGEST_LABEL = 200
 _MOST_LABELS = 1000
 
 
@@ -42,7 +43,7 @@ def text_kind(values: pl.Series, name: str) -> Kind:
     present = values.drop_nulls()
     distinct = present.n_unique()
     repeats = distinct <= 0.5 * present.len()
-    if repeats and distinct <= _MOST_LABELS and int(present.str.len_chars().max_or(0)) <= 4 * _LONGEST_LABEL:
+    if repeats and distinct <= _MOST_LABELS and not (present.str.len_chars() > _LONGEST_LABEL).any():
         return Kind.CATEGORY
     one_word = 1 - int(present.str.contains(r"\s").sum()) / present.len() >= 0.95
     unique = distinct == present.len() and distinct >= 20

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from tidegate.jobs.analysis.contract import Limits, Stage
-from tidegate.jobs.analysis.errors import NotData, Reason
+from tidegate.jobs.analysis.errors import NotData, Reason, first_line
 from tidegate.jobs.analysis.reading.nested import flatten
 from tidegate.jobs.analysis.reading.raw import Origin, Raw, rows_left_out
 
@@ -20,7 +20,7 @@ def read_parquet(source: Path, limits: Limits, stage: Stage) -> Raw:
         frame = scan.head(most + 1).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise NotData(
-            f"The file looks like Parquet but cannot be read: {str(error).splitlines()[0][:200]}. It may have "
+            f"The file looks like Parquet but cannot be read: {first_line(error)}. It may have "
             "been cut off on its way; write it again and send that.",
             Reason.BROKEN,
         ) from error

@@ -31,7 +31,7 @@ _CANDIDATES = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """A codec name for `open`, how it treats bytes it cannot read, and a remark for the user if one is due."""
+    """A codec name for `open`, how it treats bytes it cannot read, and a remark on it, if one is due."""
 
     name: str
     errors: str = "strict"

@@ -9,7 +9,7 @@ import fastexcel
 import polars as pl
 
 from tidegate.jobs.analysis.contract import Limits, Stage
-from tidegate.jobs.analysis.errors import NotData, Reason
+from tidegate.jobs.analysis.errors import NotData, Reason, first_line
 from tidegate.jobs.analysis.reading.archive import check_archive
 from tidegate.jobs.analysis.reading.header import find_heading
 from tidegate.jobs.analysis.reading.raw import Origin, Raw, rows_left_out
@@ -101,7 +101,7 @@ def _broken(kind: str, error: BaseException) -> NotData:
             Reason.ENCRYPTED,
         )
     return NotData(
-        f"The file looks like a workbook ({kind}) but cannot be read: {str(error).splitlines()[0][:200]}. Open "
+        f"The file looks like a workbook ({kind}) but cannot be read: {first_line(error)}. Open "
         "it in a spreadsheet program, save it again as .xlsx and send that.",
         Reason.BROKEN,
     )

@@ -1,0 +1,204 @@
+"""Job types: what `@app.job` registers."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal, TypedDict, get_type_hints
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from tidegate.context import Context
+from tidegate.core import retry
+from tidegate.core.job import PAYLOAD_LIMIT, Lane, Retention
+from tidegate.core.retry import RetryPolicy
+from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
+
+
+class Mode(StrEnum):
+    """Where a handler runs."""
+
+    ASYNC = "async"  # on the worker's event loop
+    THREAD = "thread"  # a plain function, in a thread
+    PROCESS = "process"  # a plain function with cpu=True, in a process that a timeout can kill
+
+
+class JobOptions(TypedDict, total=False):
+    """What `@app.job` takes beside the name; the submitter may override most of it per job.
+
+    `timeout` bounds one run, in seconds or as a timedelta. `cpu` runs a plain function in a killable
+    process. `on_shutdown` "fail" ends a job whose worker stops instead of giving it back. `files` names
+    payload fields that hold references to uploads: the worker fetches them before the run, as
+    `ctx.files[field]`.
+    """
+
+    queue: str
+    upstream: str
+    parents: tuple[str, ...]
+    retry: RetryPolicy
+    timeout: float | timedelta
+    retry_on_timeout: bool
+    retention: Retention
+    cpu: bool
+    on_shutdown: Literal["requeue", "fail"]
+    files: tuple[str, ...]
+
+
+Handler = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """A registered job type: its handler and the defaults of its jobs."""
+
+    name: str
+    handler: Handler
+    mode: Mode
+    payload: TypeAdapter[object]
+    wants_payload: bool
+    wants_context: bool
+    lane: Lane
+    retry: RetryPolicy
+    timeout: timedelta
+    retry_on_timeout: bool
+    retention: Retention
+    fail_on_shutdown: bool
+    files: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    def schema(self) -> Mapping[str, object]:
+        """The payload's JSON schema, as strict as `check` is."""
+        return self.payload.json_schema()
+
+    def check(self, payload: bytes) -> object:
+        """The payload decoded: `"3"` is not 3, unknown fields are refused.
+
+        Raises InvalidInput that names the first wrong field, TooLarge over 1 MiB.
+        """
+        if len(payload) > PAYLOAD_LIMIT:
+            message = f"{len(payload)} bytes are more than the {PAYLOAD_LIMIT} allowed; upload the data and refer to it"
+            raise TooLarge("payload", message, limit=PAYLOAD_LIMIT)
+        try:
+            return self.payload.validate_json(payload, strict=True, extra="forbid")
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+            field_path = ".".join(["payload", *(str(part) for part in first["loc"])])
+            raise InvalidInput(field_path, str(first["msg"])) from exc
+
+    def arguments(self, payload: object, context: Context) -> Iterator[object]:
+        """What the handler is called with."""
+        if self.wants_payload:
+            yield payload
+        if self.wants_context:
+            yield context
+
+
+class Registry:
+    """The job types of one application, by name."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, JobType] = {}
+
+    def add(self, name: str, handler: Handler, options: JobOptions) -> JobType:
+        """Register a handler; raises ConfigError for a bad name, a second of that name, or a bad signature."""
+        if name in self._types:
+            raise ConfigError(f"job type {name!r} is registered twice")
+        made = _job_type(name, handler, options)
+        self._types[name] = made
+        return made
+
+    def get(self, name: str) -> JobType:
+        """The job type of that name; raises UnknownJobType."""
+        try:
+            return self._types[name]
+        except KeyError:
+            known = ", ".join(sorted(self._types)) or "none"
+            raise UnknownJobType("type", f"no job type {name!r} is registered here; known: {known}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types
+
+    def __iter__(self) -> Iterator[JobType]:
+        return iter(sorted(self._types.values(), key=lambda job_type: job_type.name))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all job types."""
+        return frozenset(self._types)
+
+
+def encode(value: object) -> bytes:
+    """A handler's value, or a payload, as JSON; raises InvalidInput for what JSON can't say."""
+    try:
+        return to_json(value, inf_nan_mode="null")
+    except Exception as exc:  # pydantic_core raises several classes for what it can't serialise
+        raise InvalidInput("", f"a {type(value).__name__} can't be written as JSON: {exc}") from exc
+
+
+def check_name(field_name: str, name: str) -> str:
+    """A name of a job type, queue or upstream: lower case letters, digits and `_ . : -`, 1 to 128 of them."""
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789_.:-")
+    if not 1 <= len(name) <= 128 or not set(name) <= allowed or not name[0].isalnum():
+        raise InvalidInput(field_name, f"{name!r} is no name: use a-z, 0-9 and _ . : - (at most 128, alnum first)")
+    return name
+
+
+def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
+    try:
+        check_name("type", name)
+        queue = check_name("queue", options.get("queue", "default"))
+        upstream = options.get("upstream")
+        lane = Lane(
+            queue=queue, upstream=upstream and check_name("upstream", upstream), parents=options.get("parents", ())
+        )
+    except InvalidInput as exc:
+        raise ConfigError(f"job type {name!r}: {exc}") from exc
+    timeout = options.get("timeout", timedelta(seconds=600))
+    annotation, wants_payload, wants_context = _signature(name, handler)
+    return JobType(
+        name=name,
+        handler=handler,
+        mode=_mode(name, handler, cpu=options.get("cpu", False)),
+        payload=_adapter(name, annotation),
+        wants_payload=wants_payload,
+        wants_context=wants_context,
+        lane=lane,
+        retry=options.get("retry", retry.DEFAULT),
+        timeout=timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout),
+        retry_on_timeout=options.get("retry_on_timeout", False),
+        retention=options.get("retention", Retention()),
+        fail_on_shutdown=options.get("on_shutdown") == "fail",
+        files=options.get("files", ()),
+    )
+
+
+def _mode(name: str, handler: Handler, *, cpu: bool) -> Mode:
+    if inspect.iscoroutinefunction(handler):
+        if cpu:
+            raise ConfigError(f"job type {name!r}: cpu=True is for plain functions, this one is async")
+        return Mode.ASYNC
+    return Mode.PROCESS if cpu else Mode.THREAD
+
+
+def _signature(name: str, handler: Handler) -> tuple[type[object], bool, bool]:
+    hints = get_type_hints(handler)
+    parameters = list(inspect.signature(handler).parameters.values())
+    contexts = [p for p in parameters if hints.get(p.name) is Context or p.name == "ctx"]
+    payloads = [p for p in parameters if p not in contexts]
+    if len(payloads) > 1 or len(contexts) > 1 or (contexts and payloads and parameters[0] is contexts[0]):
+        raise ConfigError(f"job type {name!r}: a handler takes (payload), (payload, ctx), (ctx) or nothing")
+    annotation = hints.get(payloads[0].name, dict[str, object]) if payloads else dict[str, object]
+    return annotation, bool(payloads), bool(contexts)
+
+
+def _adapter(name: str, annotation: type[object]) -> TypeAdapter[object]:
+    try:
+        return TypeAdapter(annotation)
+    except PydanticUserError as exc:
+        raise ConfigError(f"job type {name!r}: its payload annotation can't be validated: {exc}") from exc

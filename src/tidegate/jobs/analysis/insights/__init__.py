@@ -1,0 +1,1 @@
+"""From key figures to sentences, each with the figures it rests on."""

@@ -1,0 +1,118 @@
+"""Sentences that can only say figures which are in the result, and that record each one they say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+Step = str | int
+
+
+class Severity(StrEnum):
+    """How much an insight matters."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insight:
+    """One finding. `evidence` maps JSON pointers (RFC 6901) into the result to the figures found there;
+    every figure in `text` is one of them. `weight` orders findings of one severity."""
+
+    id: str
+    rule: str
+    title: str
+    text: str
+    severity: Severity
+    columns: tuple[str, ...]
+    evidence: dict[str, object]
+    weight: float
+
+
+class Evidence:
+    """Looks figures up in the result document, writes them as text, and remembers them."""
+
+    def __init__(self, document: dict[str, object]) -> None:
+        self._document = document
+        self.cited: dict[str, object] = {}
+
+    def number(self, *path: Step) -> float:
+        """The number at this place, recorded."""
+        value = self._cite(path)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise LookupError(f"{pointer(path)} holds {value!r}, not a number")
+        return value
+
+    def amount(self, *path: Step) -> str:
+        """The number at this place as text, to four significant digits: 1,234 or 0.0123."""
+        return amount(self.number(*path))
+
+    def count(self, *path: Step) -> str:
+        """The whole number at this place as text: 12,345."""
+        return f"{self.number(*path):,.0f}"
+
+    def percent(self, *path: Step) -> str:
+        """The share at this place as text: 0.4173 is 42%."""
+        return percent(self.number(*path))
+
+    def word(self, *path: Step) -> str:
+        """The text at this place (a value, a date), recorded."""
+        return str(self._cite(path))
+
+    def _cite(self, path: tuple[Step, ...]) -> object:
+        value = resolve(self._document, path)
+        self.cited[pointer(path)] = value
+        return value
+
+
+def amount(value: float) -> str:
+    """Four significant digits, no exponent, thousands separated."""
+    if value == 0:
+        return "0"
+    decimals = max(0, 3 - _magnitude(value))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(value: float) -> str:
+    """A share as a percentage: one decimal under 10, none above; never 0% or 100% by rounding alone."""
+    scaled = value * 100
+    if 0 < abs(scaled) < 0.1:
+        return "under 0.1%"
+    if 99.5 <= scaled < 100:
+        return f"{min(scaled, 99.9):.1f}%"
+    text = f"{scaled:.1f}" if abs(scaled) < 9.95 else f"{scaled:,.0f}"
+    return f"{text.removesuffix('.0')}%"
+
+
+def pointer(path: tuple[Step, ...]) -> str:
+    """The JSON pointer for a path."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def resolve(document: object, path: tuple[Step, ...]) -> object:
+    """The value at a path. Raises LookupError where there is none."""
+    for step in path:
+        if (isinstance(document, dict) and isinstance(step, str)) or (
+            isinstance(document, list) and isinstance(step, int)
+        ):
+            document = document[step]
+        else:
+            raise LookupError(f"no {step!r} on the way of {pointer(path)}")
+    return document
+
+
+def _magnitude(value: float) -> int:
+    """The power of ten: 3 for 1,234, -2 for 0.0123."""
+    return int(f"{abs(value):e}".split("e")[1])
+
+
+def listed(names: tuple[str, ...] | list[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def strongest(found: Iterator[Insight], most: int) -> list[Insight]:
+    """The weightiest few of one rule's findings."""
+    return sorted(found, key=lambda each: (-each.weight, each.id))[:most]

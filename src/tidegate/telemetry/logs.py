@@ -1,0 +1,251 @@
+"""All log text: what each event says as a line, and how lines are written.
+
+One event, one line: JSON, or for a person at a terminal the same fields as text. Every line, whoever wrote it,
+passes `redaction` last.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Final, Literal, TextIO, TypeAlias
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from tidegate.clock import Clock, SystemClock
+from tidegate.core.failure import ARTIFACT_FAILED, EXPIRED
+from tidegate.telemetry import events, rendering
+from tidegate.telemetry.events import Ended, Event, JobRef
+from tidegate.telemetry.redaction import rfc3339, word
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
+Field: TypeAlias = str | int | float | None
+
+_TASK_VALUE: Final = re.compile(r"\b(result|exception)=.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What an event says: how grave it is, its stable dotted name, and its fields."""
+
+    level: Level
+    name: str
+    fields: dict[str, Field]
+
+
+_ENDINGS: Final[Mapping[Ended, tuple[Level, str]]] = {
+    Ended.SUCCEEDED: ("info", "job.completed"),
+    Ended.RETRIED: ("warning", "job.retry_scheduled"),
+    Ended.DEFERRED: ("info", "job.deferred"),
+    Ended.FAILED: ("error", "job.failed"),
+    Ended.CANCELLED: ("info", "job.cancelled"),
+}
+_STEPS: Final[Mapping[type[Event], tuple[Level, str]]] = {
+    events.Submitted: ("info", "job.enqueued"),
+    events.Replayed: ("info", "job.replayed"),
+    events.Claimed: ("info", "job.dequeued"),
+    events.EndingLost: ("warning", "job.ending_lost"),
+    events.Reclaimed: ("warning", "job.reclaimed"),
+    events.CancelRequested: ("info", "job.cancel_requested"),
+    events.Revived: ("info", "job.revived"),
+    events.Dismissed: ("info", "job.dismissed"),
+    events.Expired: ("error", "job.expired"),
+    events.ResultStoreFailed: ("error", "job.result_store_failed"),
+    events.Pruned: ("info", "jobs.pruned"),
+    events.WorkerStarted: ("info", "worker.started"),
+    events.WorkerStopping: ("info", "worker.stopping"),
+    events.WorkerStopped: ("info", "worker.stopped"),
+    events.StoreDown: ("error", "store.down"),
+    events.StoreBack: ("info", "store.back"),
+    events.SlowHeartbeat: ("warning", "worker.slow_heartbeat"),
+    events.ListenerFailed: ("error", "telemetry.listener_failed"),
+}
+
+
+def describe(event: Event) -> Line:
+    """The line that tells of an event; `ref`'s ids first, as far as they are known."""
+    level, name = _ENDINGS[event.ended] if isinstance(event, events.Finished) else _STEPS[type(event)]
+    fields = ids(event.job) if isinstance(event, events.JobEvent) else {}
+    fields.update(_details(event))
+    return Line(level, name, fields)
+
+
+def ids(job: JobRef) -> dict[str, Field]:
+    """The fields that say which job, and which run of it, a line is about."""
+    fields: dict[str, Field] = {
+        "request_id": job.request_id,
+        "job_id": job.job_id,
+        "user_id": job.user_id,
+        "type": job.type,
+        "queue": job.queue,
+        "run": job.run,
+        "attempts": job.attempts,
+    }
+    if job.upstream:
+        fields["upstream"] = job.upstream
+    return fields if job.type else {name: value for name, value in fields.items() if value not in {"", None}}
+
+
+def _details(event: Event) -> dict[str, Field]:
+    match event:
+        case events.Submitted() | events.Claimed():
+            return {} if event.latency is None else {"latency_ms": _ms(event.latency)}
+        case events.Finished():
+            return _ending(event)
+        case events.Expired():
+            return {"code": EXPIRED}
+        case events.Reclaimed():
+            return {"former": event.former}
+        case events.ResultStoreFailed():
+            return {"code": ARTIFACT_FAILED, "error_type": word(event.error_type)}
+        case events.Replayed() | events.EndingLost() | events.CancelRequested():
+            return {}
+        case events.Revived() | events.Dismissed():
+            return {}
+        case _:
+            return _of_process(event)
+
+
+def _of_process(event: events.ProcessStep) -> dict[str, Field]:
+    match event:
+        case events.Pruned():
+            return {"count": event.count}
+        case events.WorkerStarted():
+            return {"owner": event.owner, "slots": event.slots, "queues": " ".join(event.queues)}
+        case events.WorkerStopping():
+            return {"owner": event.owner, "running": event.running}
+        case events.WorkerStopped():
+            return {"owner": event.owner, "given_back": event.given_back}
+        case events.StoreDown():
+            return {"error_type": word(event.error_type)}
+        case events.StoreBack():
+            return {"down_ms": _ms(event.down_for)}
+        case events.SlowHeartbeat():
+            return {"owner": event.owner, "late_ms": _ms(event.late)}
+        case events.ListenerFailed():
+            return {"listener": event.listener, "error_type": word(event.error_type)}
+
+
+def _ending(event: events.Finished) -> dict[str, Field]:
+    """`duration_ms` is the same number as `latency_ms`, under the name that D6 asks for."""
+    fields: dict[str, Field] = {}
+    if event.latency is not None:
+        fields["latency_ms"] = fields["duration_ms"] = _ms(event.latency)
+    if event.code:
+        fields["code"] = word(event.code)
+    if event.error_type:
+        fields["error_type"] = word(event.error_type)
+    if event.retry_delay is not None:
+        fields["retry_delay_s"] = event.retry_delay.total_seconds()
+    if event.retry_at is not None:
+        fields["retry_at"] = rfc3339(event.retry_at)
+    if event.refund is not None:
+        fields["refund"] = event.refund.value
+    return fields
+
+
+def _ms(duration: timedelta) -> float:
+    return round(duration.total_seconds() * 1_000, 3)
+
+
+class LogListener:
+    """Writes one line an event; make it after `configure`, with `structlog.get_logger()`."""
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        self._logger = logger.bind()  # resolved now: a lazy proxy would be resolved again at each line
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's line."""
+        line = describe(event)
+        getattr(self._logger, line.level)(line.name, **line.fields)
+
+
+def job_logger(job: JobRef) -> FilteringBoundLogger:
+    """The logger for a job's handler: its lines carry the job's ids."""
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger.bind(**ids(job))
+
+
+# how lines are written ------------------------------------------------------------------------------------
+
+
+class _Sink:
+    """Writes whole lines, from any thread. A line that can't be written is lost: no reason to fail a job."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def write(self, line: str) -> None:
+        with self._lock, suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write
+
+
+def configure(level: Level, stream: TextIO, *, json: bool | None = None, clock: Clock | None = None) -> None:
+    """Send every line of this process of at least `level`, the standard library's too, to `stream`.
+
+    As JSON, or as text for a person; by default the latter if `stream` is a terminal. Run uvicorn with
+    `log_config=None`, or it takes its own lines back.
+    """
+    sink, terminal = _Sink(stream), stream.isatty()
+    as_json = not terminal if json is None else json
+    render = rendering.json_line if as_json else partial(rendering.console_line, colors=terminal)
+    structlog.configure(
+        processors=[rendering.LineRenderer((clock or SystemClock()).now, render)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: sink,
+        cache_logger_on_first_use=False,
+    )
+    _adopt_stdlib(level)
+
+
+def _adopt_stdlib(level: Level) -> None:
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge(structlog.get_logger())]
+    root.setLevel(level.upper())
+
+
+class _Bridge(logging.Handler):
+    """Hands the standard library's records on, so that there is one way to write a line."""
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        super().__init__()
+        self._logger = logger.bind()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record's line; never raises, whatever its arguments are."""
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        name, fields = _access(record) or (_message(record), {})
+        self._logger.log(level, name, logger=record.name, exc_info=record.exc_info, **fields)
+
+
+def _access(record: logging.LogRecord) -> tuple[str, dict[str, Field]] | None:
+    """A line of uvicorn's access log, without the query: filters hold what users search for."""
+    if record.name != "uvicorn.access" or not isinstance(record.args, tuple) or len(record.args) != 5:
+        return None
+    client, method, path, _, status = (str(arg) for arg in record.args)
+    fields: dict[str, Field] = {"client": client, "method": method, "path": path.partition("?")[0]}
+    return "http.request", {**fields, "status": status}
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception:  # wrong arguments for the message, or an argument without a text
+        return str(record.msg)
+    if record.name != "asyncio":
+        return text
+    # asyncio shows tasks with what they returned or raised, on the lines below the first and within it
+    return _TASK_VALUE.sub(r"\1=[redacted]", text.partition("\n")[0])

@@ -1,0 +1,104 @@
+"""A run under way in this worker, and all of them together."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.core.job import Lease, Progress, Token
+from tidegate.core.verbs import Beat
+
+
+class Stop(StrEnum):
+    """Why a run shall end before its handler does."""
+
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    SHUTDOWN = "shutdown"
+    LOST = "lost"
+
+
+@dataclass(slots=True, eq=False)
+class Active:
+    """One run. It is the context's `Link`; `report` and `stopped` may be called from any thread.
+
+    `interrupt` makes the handler notice a stop, and is set by whoever performs it; `on_stop` is told as
+    well. `performed` once the handler has ended, `settled` once the run's ending is taken care of.
+    """
+
+    lease: Lease
+    started: float
+    why: Stop | None = None
+    performed: bool = False
+    settled: bool = False
+    interrupt: Callable[[], None] | None = None
+    on_stop: Callable[[], None] | None = None
+    _flag: threading.Event = field(default_factory=threading.Event)
+    _progress: Progress | None = None
+
+    def stop(self, why: Stop) -> None:
+        """Make the run end; the first reason stands. On the worker's loop only."""
+        if self.why is None:
+            self.why = why
+            self._flag.set()
+            for told in (self.interrupt, self.on_stop):
+                if told is not None:
+                    told()
+
+    def report(self, progress: Progress) -> None:
+        """Keep the newest progress for the next beat."""
+        self._progress = progress
+
+    def stopped(self) -> bool:
+        """Whether the run shall end."""
+        return self._flag.is_set()
+
+    @property
+    def eager(self) -> bool:
+        """Whether there is progress to tell."""
+        return self._progress is not None
+
+    def beat(self) -> Beat:
+        """What keeps the lease, with the newest progress; that is then told."""
+        progress, self._progress = self._progress, None
+        return Beat(self.lease.job.id, self.lease.token, progress)
+
+
+class Actives:
+    """The runs of one worker, by lease. Read from any thread, changed on the worker's loop."""
+
+    def __init__(self) -> None:
+        self._runs: dict[Token, Active] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def busy(self) -> int:
+        """How many handlers run now."""
+        return sum(1 for run in self if not run.performed)
+
+    def __iter__(self) -> Iterator[Active]:
+        return iter(list(self._runs.values()))
+
+    def add(self, run: Active) -> None:
+        """A run begins."""
+        self._runs[run.lease.token] = run
+
+    def remove(self, run: Active) -> None:
+        """A run has ended, its handler too."""
+        del self._runs[run.lease.token]
+
+    @property
+    def tokens(self) -> frozenset[Token]:
+        """The leases this worker works on."""
+        return frozenset(self._runs.copy())
+
+    def held(self) -> dict[str, int]:
+        """How many runs each upstream has here."""
+        counts: dict[str, int] = {}
+        for run in self:
+            upstream = run.lease.job.lane.upstream
+            if upstream is not None:
+                counts[upstream] = counts.get(upstream, 0) + 1
+        return counts

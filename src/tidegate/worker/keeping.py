@@ -1,0 +1,60 @@
+"""Write what a run made into the artifact store, before it is settled."""
+
+import json
+from datetime import UTC
+
+from tidegate.core.failure import ARTIFACT_FAILED, Failure
+from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised, Returned
+from tidegate.core.paths import run_prefix
+from tidegate.errors import ArtifactError, InvalidInput
+from tidegate.telemetry.events import ResultStoreFailed, ref
+from tidegate.worker.performing import Made, Produced
+from tidegate.worker.runtime import Runtime
+
+RESULT = "result.json"
+ERROR = "error.json"
+
+
+async def keep(lease: Lease, made: Made, to: Runtime) -> Outcome:
+    """Store the run's artifacts and result; the outcome is `Raised` when they can't be kept."""
+    match made:
+        case Failure():
+            return Raised(failure=made)
+        case Lost():
+            return made
+    try:
+        path = await _stored(lease, made, to)
+    except (ArtifactError, InvalidInput) as exc:
+        to.emit(ResultStoreFailed(job=ref(lease.job), error_type=type(exc).__name__))
+        return Raised(failure=Failure(code=ARTIFACT_FAILED, message=str(exc), error_type=type(exc).__name__))
+    inline = made.result if made.result is not None and len(made.result) <= INLINE_RESULT_LIMIT else None
+    return Returned(result=inline, result_path=path, degraded=made.degraded, served_by=made.served_by)
+
+
+async def _stored(lease: Lease, made: Produced, to: Runtime) -> str | None:
+    prefix = run_prefix(lease.job.id, lease.job.counters.runs, lease.token)
+    for saved in made.saved:
+        await to.artifacts.put(prefix + saved.name, saved.path, content_type=saved.content_type)
+    if any(saved.name == RESULT for saved in made.saved):
+        return prefix + RESULT
+    if made.result is None:
+        return None
+    await to.artifacts.put(prefix + RESULT, made.result, content_type="application/json")
+    return prefix + RESULT
+
+
+async def keep_error(lease: Lease, failure: Failure, to: Runtime) -> None:
+    """Write `error.json` for a job about to be buried; if that fails too, say so and go on."""
+    job = lease.job
+    error = {
+        "job_id": job.id,
+        "status": "failed",
+        "error": failure.code,
+        "message": failure.message,
+        "timestamp": to.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    path = run_prefix(job.id, job.counters.runs, lease.token) + ERROR
+    try:
+        await to.artifacts.put(path, json.dumps(error).encode(), content_type="application/json")
+    except ArtifactError as exc:
+        to.emit(ResultStoreFailed(job=ref(job), error_type=type(exc).__name__))

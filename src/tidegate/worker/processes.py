@@ -1,0 +1,161 @@
+"""Processes for `cpu=True` handlers: reused while they behave, killed when a run must end.
+
+Parent and child talk JSON, one object a line, over the child's stdin and a private copy of its stdout; what
+a handler prints goes to stderr. The child is told where the handler's function is, never its code.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.context import Context, Saved
+from tidegate.core.failure import Failure, failure_from_json
+from tidegate.core.job import Lost, Progress
+from tidegate.errors import ConfigError
+from tidegate.handlers import JobType
+
+REUSE = 100
+"""Runs after which a child is replaced, so that what handlers leak goes with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a child's handler returned."""
+
+    result: bytes | None
+    degraded: bool
+    served_by: str | None
+    saved: tuple[Saved, ...]
+
+
+class Child:
+    """One process. `call` blocks; `kill` may come from any thread and makes a call end at once."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tidegate.worker.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C is the worker's to handle
+        )
+        self.runs = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another call."""
+        return self._process.poll() is None
+
+    def call(self, job_type: JobType, payload: bytes, context: Context) -> Answered | Failure | Lost:
+        """Run the handler there, passing on its progress and log lines. Lost: the process died of it."""
+        self.runs += 1
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(_request(job_type, payload, context) + b"\n")
+            stdin.flush()
+            for line in stdout:
+                message = json.loads(line)
+                if "progress" in message:
+                    context.link.report(Progress(fraction=message["progress"], message=message["message"]))
+                elif "log" in message:
+                    getattr(context.log, message["log"])(message["event"], **message["details"])
+                else:
+                    return _answer(message)
+        except (BrokenPipeError, ValueError):
+            self.kill()
+        self._process.wait()
+        return Lost()
+
+    def kill(self) -> None:
+        """End it now."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it, and take its pipes back."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class Processes:
+    """The children of one worker: as many as there are cpu jobs at once, idle ones kept for the next."""
+
+    def __init__(self) -> None:
+        self._idle: list[Child] = []
+
+    def lend(self) -> Child:
+        """An idle child, or a new one."""
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            child.close()
+        return Child()
+
+    def give_back(self, child: Child) -> None:
+        """Keep a healthy child for the next run."""
+        if child.alive and child.runs < REUSE:
+            self._idle.append(child)
+        else:
+            child.close()
+
+    def close(self) -> None:
+        """End all idle children."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _request(job_type: JobType, payload: bytes, context: Context) -> bytes:
+    module, name = _place(job_type)
+    request = {
+        "module": module,
+        "handler": name,
+        "payload": payload.decode(),
+        "job": {
+            "job_id": context.job_id,
+            "type": context.type,
+            "user_id": context.user_id,
+            "request_id": context.request_id,
+            "run": context.run,
+            "attempt": context.attempt,
+            "folder": str(context.folder),
+            "files": {
+                key: {"path": str(file.path), "name": file.name, "size": file.size}
+                for key, file in context.files.items()
+            },
+        },
+    }
+    return json.dumps(request).encode()
+
+
+def _place(job_type: JobType) -> tuple[str, str]:
+    """Where a child finds the handler: a module's name, or a script's path, and the function's name."""
+    function = job_type.handler
+    module, name = str(function.__module__), str(getattr(function, "__qualname__", ""))
+    if "<locals>" in name or not name:
+        raise ConfigError(f"job type {job_type.name!r}: a cpu=True handler must be a function of a module")
+    if module == "__main__":
+        module = str(getattr(sys.modules["__main__"], "__file__", ""))
+    return module, name
+
+
+def _answer(message: dict[str, object]) -> Answered | Failure:
+    failure = message.get("failure")
+    if isinstance(failure, dict):
+        return failure_from_json(failure)
+    result, saved = message.get("result"), message.get("saved")
+    return Answered(
+        result=result.encode() if isinstance(result, str) else None,
+        degraded=message.get("degraded") is True,
+        served_by=str(message["served_by"]) if message.get("served_by") else None,
+        saved=tuple(_saved(item) for item in saved) if isinstance(saved, list) else (),
+    )
+
+
+def _saved(item: dict[str, str]) -> Saved:
+    return Saved(name=item["name"], path=Path(item["path"]), content_type=item["content_type"])

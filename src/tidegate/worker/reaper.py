@@ -1,0 +1,103 @@
+"""Take over what nobody looks after any more: decide, and settle. It needs no handler and reads no payload.
+
+A worker announces itself before it renews, both for as long as a lease lasts, so when a lease runs out while
+its owner is still listed, the owner lives and only this lease was not kept: that is an interruption, not a
+crash.
+"""
+
+import asyncio
+from collections.abc import Collection
+
+from tidegate.core.job import Expired, JobId, Lost, Outcome, Owner, TimedOut
+from tidegate.core.lifecycle import TIMEOUT_GRACE
+from tidegate.core.verbs import Reason, Reclaimed, ReclaimRequest
+from tidegate.errors import EngineUnavailable
+from tidegate.telemetry import events
+from tidegate.worker.active import Actives
+from tidegate.worker.identity import dead
+from tidegate.worker.run import Tools, settle
+
+BATCH = 100
+
+
+async def reclaim_one(job_id: JobId, owner: Owner, tools: Tools) -> bool:
+    """Settle one job whose run is overdue or whose lease ran out, if it is; whether anything was done."""
+    return await Reaper(owner, tools, Actives()).sweep(only=(job_id,)) > 0
+
+
+class Reaper:
+    """Reclaims for one worker, when asked and from time to time."""
+
+    def __init__(self, owner: Owner, tools: Tools, actives: Actives) -> None:
+        self._owner = owner
+        self._tools = tools
+        self._actives = actives
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """There is something to reclaim."""
+        self._asked.set()
+
+    async def work(self) -> None:
+        """Take over what dead processes of this host left, then whatever runs out; for ever."""
+        await self._try(await self._dead())
+        while True:
+            try:
+                async with asyncio.timeout(self._tools.to.settings.lease_for.total_seconds()):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+            self._asked.clear()
+            await self._try(())
+
+    async def _try(self, dead_owners: tuple[Owner, ...]) -> None:
+        try:
+            while await self.sweep(dead_owners=dead_owners) == BATCH:
+                pass
+        except EngineUnavailable:
+            # Owners could not renew either: give them two periods before anything is taken from them.
+            await asyncio.sleep(2 * self._tools.to.settings.renew_every.total_seconds())
+
+    async def sweep(self, *, dead_owners: tuple[Owner, ...] = (), only: tuple[JobId, ...] | None = None) -> int:
+        """Reclaim one batch and settle it; how many there were. Raises EngineUnavailable."""
+        to = self._tools.to
+        request = ReclaimRequest(
+            owner=self._owner,
+            limit=BATCH,
+            lease_for=to.settings.lease_for,
+            overdue_by=TIMEOUT_GRACE,
+            dead=dead_owners,
+            keep=self._actives.tokens,
+            only=only,
+        )
+        taken = await to.engine.reclaim(request, to.nonce())
+        if not taken:
+            return 0
+        alive = {worker.owner for worker in await to.engine.workers()} - set(dead_owners)
+        await asyncio.gather(*(self._end(item, alive) for item in taken))
+        return len(taken)
+
+    async def _end(self, item: Reclaimed, alive: Collection[Owner]) -> None:
+        to, job = self._tools.to, item.lease.job
+        to.emit(events.Reclaimed(job=events.ref(job), former=item.former))
+        if item.reason is Reason.WAITED:
+            to.emit(events.Expired(job=events.ref(job)))
+        latency = item.at - job.started_at if job.started_at and item.reason is not Reason.WAITED else None
+        await settle(item.lease, job, outcome(item, alive), self._tools, latency)
+
+    async def _dead(self) -> tuple[Owner, ...]:
+        try:
+            return tuple(owner for owner in await self._tools.to.engine.holders() if dead(owner))
+        except EngineUnavailable:
+            return ()
+
+
+def outcome(item: Reclaimed, alive: Collection[Owner]) -> Outcome:
+    """What a reclaimed job's run came to."""
+    match item.reason:
+        case Reason.WAITED:
+            return Expired()
+        case Reason.OVERDUE:
+            return TimedOut()
+        case Reason.EXPIRED:
+            return Lost(owner_alive=item.former in alive)

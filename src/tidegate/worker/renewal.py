@@ -1,0 +1,111 @@
+"""Keep leases alive from a thread with its own event loop, which no handler on the worker's loop can block.
+
+A handler that holds the GIL stops this thread too, but also everything else in this process; the worker's
+own reaper keeps its hands off leases that the worker works on, so nothing is lost by it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from tidegate.core.query import WorkerInfo
+from tidegate.core.verbs import Beat, Renewal
+from tidegate.errors import EngineUnavailable
+from tidegate.telemetry.events import SlowHeartbeat
+from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.runtime import Runtime
+
+TICK = timedelta(seconds=1)
+"""How often progress is told and the clock is looked at."""
+
+
+class Heart:
+    """Beats for one worker: announces it, renews its leases, and carries back what the store says of them."""
+
+    def __init__(
+        self, to: Runtime, actives: Actives, loop: asyncio.AbstractEventLoop, info: Callable[[], WorkerInfo]
+    ) -> None:
+        self._to = to
+        self._actives = actives
+        self._worker_loop = loop
+        self._info = info
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="tidegate-heart", daemon=True)
+        self._renewed = to.clock.monotonic()
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Beat no more; the last thing a stopping worker does. The worker is withdrawn from the list."""
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _live(self) -> None:
+        with asyncio.Runner() as runner:
+            due = 0.0
+            while not self._stopping.is_set():
+                due = runner.run(self._tick(due))
+                self._stopping.wait(TICK.total_seconds())
+            runner.run(self._announce(timedelta(0)))
+
+    async def _tick(self, due: float) -> float:
+        """One look: everything when it is due, else only what has progress to tell. When it is due next."""
+        now = self._to.clock.monotonic()
+        if now < due:
+            await self._renew([active for active in self._actives if active.eager])
+            return due
+        await self._announce(self._to.settings.lease_for)  # before renewing: see `reaper`
+        if await self._renew(list(self._actives)):
+            self._check_pace(now)
+            return now + self._to.settings.renew_every.total_seconds()
+        return due  # the store is away: again at the next tick
+
+    async def _renew(self, actives: list[Active]) -> bool:
+        if not actives:
+            return True
+        beats = {active: active.beat() for active in actives if not active.settled}
+        try:
+            async with asyncio.timeout(self._to.settings.lease_for.total_seconds()):
+                answers = await self._to.engine.renew([*beats.values()], self._to.settings.lease_for)
+        except (EngineUnavailable, TimeoutError):
+            self._keep_progress(beats)
+            return False
+        for active, answer in zip(beats, answers, strict=True):
+            match answer:
+                case Renewal.LOST:
+                    self._stop(active, Stop.LOST)
+                case Renewal.CANCELLING:
+                    self._stop(active, Stop.CANCELLED)
+                case Renewal.HELD:
+                    pass
+        return True
+
+    def _keep_progress(self, beats: Mapping[Active, Beat]) -> None:
+        for active, beat in beats.items():
+            if beat.progress is not None and not active.eager:
+                active.report(beat.progress)
+
+    def _stop(self, active: Active, why: Stop) -> None:
+        if not active.settled and not self._worker_loop.is_closed():
+            self._worker_loop.call_soon_threadsafe(_stop_unsettled, active, why)
+
+    async def _announce(self, live_for: timedelta) -> None:
+        try:
+            async with asyncio.timeout(self._to.settings.renew_every.total_seconds()):
+                await self._to.engine.announce(self._info(), live_for)
+        except (EngineUnavailable, TimeoutError):
+            return  # it is told again at the next beat
+
+    def _check_pace(self, now: float) -> None:
+        late = now - self._renewed - 2 * self._to.settings.renew_every.total_seconds()
+        if late > 0:
+            self._to.emit(SlowHeartbeat(owner=self._info().owner, late=timedelta(seconds=late)))
+        self._renewed = now
+
+
+def _stop_unsettled(active: Active, why: Stop) -> None:
+    if not active.settled:
+        active.stop(why)

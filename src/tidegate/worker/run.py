@@ -1,0 +1,129 @@
+"""One lease, from claim to settlement: perform → keep → decide → settle. Read this file first."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from tidegate.core.job import (
+    Bury,
+    Cancelled,
+    Ending,
+    Interrupted,
+    Job,
+    Lease,
+    Outcome,
+    Settlement,
+    TimedOut,
+)
+from tidegate.core.lifecycle import decide
+from tidegate.core.verbs import Settled
+from tidegate.telemetry.events import Claimed, EndingLost, finished, ref
+from tidegate.worker.active import Active, Stop
+from tidegate.worker.keeping import keep, keep_error
+from tidegate.worker.performing import Performer
+from tidegate.worker.runtime import Runtime
+from tidegate.worker.settling import Settler
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What runs share in one worker."""
+
+    to: Runtime
+    performer: Performer
+    settler: Settler
+    slot_freed: Callable[[], None]
+
+
+async def run(active: Active, tools: Tools) -> None:
+    """Carry one lease to its end. Returns when the handler has ended and its ending is settled or lost."""
+    _announce(active.lease, tools.to)
+    try:
+        with Deadline(active, tools):
+            outcome = await perform(active, tools)
+        if not active.settled:
+            await conclude(active, outcome, tools)
+    finally:
+        await tools.performer.discard(active)
+
+
+async def perform(active: Active, tools: Tools) -> Outcome:
+    """Run the handler and keep what it made; never raises."""
+    made = await tools.performer.perform(active)
+    active.performed = True
+    tools.slot_freed()
+    if active.why is not None:
+        return stopped(active, tools.to)
+    return await keep(active.lease, made, tools.to)
+
+
+async def conclude(active: Active, outcome: Outcome, tools: Tools) -> None:
+    """Decide what becomes of the job, and settle it; a cancel that came in between is decided anew."""
+    active.settled = True
+    if active.why is Stop.LOST:
+        tools.to.emit(EndingLost(job=ref(active.lease.job)))
+        return
+    latency = timedelta(seconds=tools.to.clock.monotonic() - active.started)
+    await settle(active.lease, active.lease.job, outcome, tools, latency)
+
+
+async def settle(lease: Lease, job: Job, outcome: Outcome, tools: Tools, latency: timedelta | None) -> None:
+    """Decide and settle until the store has taken an ending or says that the lease is gone."""
+    to = tools.to
+    now = to.clock.now()
+    settlement: Settlement = decide(job, outcome, now=now, dice=to.dice())
+    if isinstance(settlement, Bury):
+        await keep_error(lease, settlement.failure, to)
+    match await tools.settler.settle(Ending(job_id=job.id, token=lease.token, settlement=settlement)):
+        case Settled.APPLIED:
+            to.emit(finished(job, settlement, now=now, latency=latency))
+        case Settled.LOST:
+            to.emit(EndingLost(job=ref(job)))
+        case Settled.CANCELLING:
+            await settle(lease, replace(job, cancel_requested_at=now), outcome, tools, latency)
+
+
+def stopped(active: Active, to: Runtime) -> Outcome:
+    """The outcome of a run that was made to end."""
+    match active.why:
+        case Stop.TIMEOUT:
+            return TimedOut()
+        case Stop.CANCELLED:
+            return Cancelled()
+        case _:
+            return Interrupted(fatal=to.registry.get(active.lease.job.spec.type).fail_on_shutdown)
+
+
+class Deadline:
+    """Ends a run at its timeout, and settles on its behalf when it won't end within its grace."""
+
+    def __init__(self, active: Active, tools: Tools) -> None:
+        self._active = active
+        self._tools = tools
+        self._loop = asyncio.get_running_loop()
+        self._abandoning: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        timeout = self._active.lease.job.spec.timeout.total_seconds()
+        self._timer = self._loop.call_later(timeout, self._active.stop, Stop.TIMEOUT)
+        self._active.on_stop = self._stopped
+
+    def __exit__(self, *exc: object) -> None:
+        self._timer.cancel()
+        self._active.on_stop = None
+
+    def _stopped(self) -> None:
+        self._timer.cancel()
+        grace = self._tools.to.settings.stop_grace.total_seconds()
+        self._timer = self._loop.call_later(grace, self._abandon)
+
+    def _abandon(self) -> None:
+        outcome = stopped(self._active, self._tools.to)
+        self._abandoning = self._loop.create_task(conclude(self._active, outcome, self._tools))
+
+
+def _announce(lease: Lease, to: Runtime) -> None:
+    job = lease.job
+    due_for = (job.started_at - job.run_at) if job.started_at is not None else None
+    to.emit(Claimed(job=ref(job), latency=due_for))

@@ -1,0 +1,53 @@
+"""What a worker is given: its settings, and everything it reaches through ports."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from tidegate.clock import Clock
+from tidegate.context import LocalFile
+from tidegate.handlers import Registry
+from tidegate.ports import Artifacts, Engine
+from tidegate.telemetry.events import Emitter
+
+Fetch = Callable[[str, str, Path], Awaitable[LocalFile]]
+"""(reference, user, folder) → the upload, copied into the folder; raises ArtifactNotFound for another user's."""
+
+QUEUE_WEIGHTS: Mapping[str, int] = {"high": 6, "default": 3, "low": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How a worker works.
+
+    `slots` jobs at a time. A lease lasts `lease_for` and is renewed every `renew_every`. An idle worker asks
+    for jobs every `poll`. At a stop, runs get `grace` to finish; a run that shall end gets `stop_grace` to
+    clean up. One upstream gets at most `upstream_share` of the slots while others have jobs.
+    """
+
+    queues: Mapping[str, int] = field(default_factory=lambda: dict(QUEUE_WEIGHTS))
+    slots: int = 10
+    lease_for: timedelta = timedelta(seconds=15)
+    renew_every: timedelta = timedelta(seconds=5)
+    poll: timedelta = timedelta(seconds=1)
+    grace: timedelta = timedelta(seconds=30)
+    stop_grace: timedelta = timedelta(seconds=5)
+    prune_every: timedelta = timedelta(seconds=60)
+    upstream_share: float = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """The worker's surroundings. `dice` gives numbers in [0, 1), `nonce` 32 fresh hex digits."""
+
+    engine: Engine
+    registry: Registry
+    artifacts: Artifacts
+    fetch: Fetch
+    clock: Clock
+    emit: Emitter
+    dice: Callable[[], float]
+    nonce: Callable[[], str]
+    scratch: Path
+    settings: WorkerSettings = field(default_factory=WorkerSettings)

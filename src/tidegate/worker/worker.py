@@ -1,0 +1,129 @@
+"""The worker: owns the tasks of all duties, and stops them in the right order."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+from tidegate.clock import token
+from tidegate.core.job import Owner
+from tidegate.core.query import WorkerInfo
+from tidegate.telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping
+from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.identity import identity
+from tidegate.worker.intake import Intake
+from tidegate.worker.performing import Performer
+from tidegate.worker.pruner import Pruner
+from tidegate.worker.reaper import Reaper
+from tidegate.worker.renewal import Heart
+from tidegate.worker.run import Tools, run
+from tidegate.worker.runtime import Runtime
+from tidegate.worker.settling import Settler
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs jobs from `start` to `stop`, on the event loop that started it.
+
+    An embedded worker and a separate one are the same. `owner` is how the store knows it.
+    """
+
+    def __init__(self, to: Runtime, *, version: str) -> None:
+        self._to = to
+        self._version = version
+        self.owner: Owner = identity(token())
+        self._started_at = to.clock.now()
+        self._actives = Actives()
+        self._runs: set[asyncio.Task[None]] = set()
+        self._duties: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to claim. Returns at once."""
+        to = self._to
+        self._performer = Performer(to)
+        self._tools = Tools(to, self._performer, Settler(to.engine, to.emit, to.clock), self._freed)
+        self._reaper = Reaper(self.owner, self._tools, self._actives)
+        self._intake = Intake(self.owner, to, self._actives, self._begin, self._reaper.ask)
+        self._heart = Heart(to, self._actives, asyncio.get_running_loop(), self._info)
+        self._heart.start()
+        self._intaking = self._duty(self._intake.work, "intake")
+        self._duties = [self._duty(self._reaper.work, "reaper"), self._duty(Pruner(to).work, "pruner")]
+        to.emit(WorkerStarted(owner=self.owner, slots=to.settings.slots, queues=tuple(to.settings.queues)))
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Claim no more, let runs finish within their grace, give the others back, stop the heart last.
+
+        `at_once` skips the grace. Nothing is lost either way, and no attempt is burned.
+        """
+        self._to.emit(WorkerStopping(owner=self.owner, running=len(self._actives)))
+        self._intake.stop()
+        await asyncio.wait([self._intaking], timeout=self._to.settings.lease_for.total_seconds())
+        await self._finish(0.0 if at_once else self._to.settings.grace.total_seconds())
+        given_back = [active for active in self._actives if not active.settled]
+        for active in given_back:
+            active.stop(Stop.SHUTDOWN)
+        await self._finish(self._to.settings.stop_grace.total_seconds() + 1.0)
+        await _ended([self._intaking, *self._duties])
+        await self._heart.stop()
+        self._performer.close()
+        self._to.emit(WorkerStopped(owner=self.owner, given_back=len(given_back)))
+
+    @property
+    def running(self) -> int:
+        """How many handlers run now."""
+        return self._actives.busy
+
+    def _begin(self, active: Active) -> None:
+        self._actives.add(active)
+        task = asyncio.create_task(run(active, self._tools))
+        self._runs.add(task)
+        task.add_done_callback(lambda done: self._ended(active, done))
+
+    def _ended(self, active: Active, task: asyncio.Task[None]) -> None:
+        self._runs.discard(task)
+        self._actives.remove(active)
+        self._intake.freed()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the run of job %s broke", active.lease.job.id, exc_info=error)
+
+    def _freed(self) -> None:
+        self._intake.freed()
+
+    async def _finish(self, seconds: float) -> None:
+        if self._runs and seconds:
+            await asyncio.wait(set(self._runs), timeout=seconds)
+
+    def _duty(self, work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+        return asyncio.create_task(_unfailing(work, name, self._to), name=f"tidegate-{name}")
+
+    def _info(self) -> WorkerInfo:
+        to = self._to
+        return WorkerInfo(
+            owner=self.owner,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            version=self._version,
+            slots=to.settings.slots,
+            busy=self._actives.busy,
+            queues=tuple(to.settings.queues),
+            types=tuple(sorted(to.registry.names)),
+        )
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _unfailing(work: Callable[[], Awaitable[None]], name: str, to: Runtime) -> None:
+    """A duty that breaks is said so and begun again: a worker that silently stopped would be worse."""
+    while True:
+        try:
+            return await work()
+        except Exception as exc:
+            _log.error("the worker's %s broke, and starts again", name, exc_info=exc)
+            await asyncio.sleep(to.settings.poll.total_seconds())
