@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidegate.artifacts import ArtifactSettings, open_artifacts
@@ -77,7 +77,11 @@ def test_every_path_of_plain_segments_passes_but_for_dots(text: str) -> None:
         assert check_path(text) == text
 
 
-@given(user_id=st.text(max_size=300), token=st.text(max_size=300))
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=300)
+
+
+@given(user_id=ANY_TEXT, token=ANY_TEXT)
+@example(user_id="\ud800", token="\ud800")
 def test_paths_made_here_pass_and_show_neither_the_user_nor_the_token(user_id: str, token: str) -> None:
     job, upload = "0190a6f0-0000-7000-8000-000000000001", "0190a6f0-0000-7000-8000-000000000002"
     run = run_prefix(job, 3, token)

@@ -1,16 +1,21 @@
 """What every artifact store promises, on local disk, in memory, and on two S3 servers."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import pytest
+from obstore.store import MemoryStore
 
 from tests.artifacts.servers import S3Server, s3_settings
 from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts
-from tidegate.errors import ArtifactNotFound, InvalidInput, TooLarge
+from tidegate.artifacts.backend import ObjectBackend
+from tidegate.artifacts.tries import Tries
+from tidegate.errors import ArtifactNotFound, ArtifactUnavailable, InvalidInput, TooLarge
 from tidegate.ports import ArtifactInfo, Artifacts
 
 pytestmark = pytest.mark.xdist_group("artifact-stores")
@@ -167,6 +172,20 @@ async def test_check_leaves_nothing_behind(store: ArtifactStore) -> None:
     await store.check()
     await store.check()
     assert await found(store, "probes") == []
+
+
+class Garbling(ObjectBackend):
+    """A store that keeps other bytes than it was given."""
+
+    async def write(self, path: str, body: bytes | IO[bytes], content_type: str) -> None:
+        await super().write(path, b"garbled!", content_type)
+
+
+async def test_check_compares_what_it_reads_with_what_it_wrote() -> None:
+    once = Tries(1, ArtifactSettings(url="memory://").backoff, dice=lambda: 0.5, sleep=asyncio.sleep)
+    store = ArtifactStore(Garbling(MemoryStore()), once, once=once, token=lambda: "probe")
+    with pytest.raises(ArtifactUnavailable, match="gave back b'garbled!'"):
+        await store.check()
 
 
 async def test_a_signed_url_reads_one_artifact_and_no_other(s3_server: S3Server) -> None:

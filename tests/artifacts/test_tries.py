@@ -101,6 +101,13 @@ async def test_what_the_store_refuses_is_not_tried_again(
     assert waits == []
 
 
+async def test_a_redirect_says_that_the_region_is_wrong(behind: ArtifactStore, proxy: FaultyProxy) -> None:
+    proxy.fail(*[Answer(301)] * 3)
+    with pytest.raises(ArtifactRefused, match="region is probably wrong"):
+        await behind.put("a/b", SMALL, content_type="text/plain")
+    assert len(proxy.seen) == 1
+
+
 @pytest.mark.parametrize(
     "fault", [Answer(500), Answer(503), Answer(429), Answer(408), CutRequest(), LoseResponse()], ids=repr
 )

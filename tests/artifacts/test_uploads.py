@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.artifacts.servers import S3Server, s3_settings
@@ -104,7 +104,11 @@ async def test_a_reference_that_is_none_is_not_found(reference: str) -> None:
     assert len(str(caught.value)) < 200
 
 
-@given(name=st.text(max_size=400), user_id=st.text(max_size=50))
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=50)
+
+
+@given(name=ANY_TEXT, user_id=ANY_TEXT)
+@example(name="x" * 400, user_id="\ud800")
 async def test_whatever_a_file_or_a_user_is_called_the_upload_comes_back(name: str, user_id: str) -> None:
     store = open_artifacts(ArtifactSettings(url="memory://"))
     upload = await receive(store, chunks(b"x"), incoming(name=name, user_id=user_id), limit=LIMIT)

@@ -63,18 +63,14 @@ around_changes = st.builds(
     st.integers(min_value=-1_500, max_value=1_500),
 )
 hours = st.integers(min_value=0, max_value=23) | st.sampled_from([0, 1, 2, 3])
-fixed = st.builds(
-    lambda minute, hour: f"{minute} {hour} * * *", st.integers(min_value=0, max_value=59), hours
-)
+fixed = st.builds(lambda minute, hour: f"{minute} {hour} * * *", st.integers(min_value=0, max_value=59), hours)
 lists = st.builds(
     lambda minutes, hour, more: f"{','.join(map(str, sorted(minutes)))} {hour}-{hour + more} * * *",
     st.sets(st.integers(min_value=0, max_value=59), min_size=1, max_size=3),
     st.integers(min_value=0, max_value=4),
     st.integers(min_value=0, max_value=3),
 )
-wild = st.sampled_from(
-    ["* * * * *", "*/15 * * * *", "*/30 0-3 * * *", "7 * * * *", "0 */2 * * *", "*/20 0 1 * *"]
-)
+wild = st.sampled_from(["* * * * *", "*/15 * * * *", "*/30 0-3 * * *", "7 * * * *", "0 */2 * * *", "*/20 0 1 * *"])
 
 
 def test_the_zones_change_their_clocks_often_enough_to_matter() -> None:
@@ -95,9 +91,7 @@ def test_ticks_are_strictly_increasing_and_in_their_window(
 
 
 @given(start=around_changes, expression=fixed | lists)
-def test_a_schedule_with_fixed_times_has_no_wall_clock_twice(
-    start: tuple[str, datetime], expression: str
-) -> None:
+def test_a_schedule_with_fixed_times_has_no_wall_clock_twice(start: tuple[str, datetime], expression: str) -> None:
     zone, last = start
     due = due_ticks(cron(expression, zone), last, last + timedelta(days=3), misfire=Misfire.ALL, limit=1_000)
     walls = Counter(tick.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for tick in due)
@@ -125,9 +119,7 @@ def test_looking_often_finds_what_one_look_finds(
     window=st.tuples(*[st.integers(min_value=-5, max_value=10**9 + 5)] * 2),
     limit=st.integers(min_value=1, max_value=20),
 )
-def test_bisection_finds_the_newest_of_any_ticks(
-    ticks: list[int], window: tuple[int, int], limit: int
-) -> None:
+def test_bisection_finds_the_newest_of_any_ticks(ticks: list[int], window: tuple[int, int], limit: int) -> None:
     instants = [YEAR + n * timedelta(microseconds=1) for n in ticks]
     last, now = (YEAR + n * timedelta(microseconds=1) for n in window)
 
@@ -167,6 +159,4 @@ def test_at_each_change_of_clocks_daily_times_run_once_and_intervals_by_elapsed_
     assert due("*/15 * * * *") == [at for at in minutes if at.astimezone(ZoneInfo(zone)).minute % 15 == 0]
     for minute, hour in [(30, 0), (15, 1), (30, 1), (0, 2), (30, 2), (30, 23)]:
         assert due(f"{minute} {hour} * * *") == oracle(zone, start, end, [(hour, minute)])
-    assert due("5,40 0-3 * * *") == oracle(
-        zone, start, end, [(hour, m) for hour in range(4) for m in (5, 40)]
-    )
+    assert due("5,40 0-3 * * *") == oracle(zone, start, end, [(hour, m) for hour in range(4) for m in (5, 40)])

@@ -47,9 +47,7 @@ rules = st.builds(Rule, error=st.sampled_from(NAMES), retry=st.just(False)) | st
     max_attempts=st.none() | counts,
     backoff=st.none() | backoffs,
 )
-policies = st.builds(
-    RetryPolicy, backoff=backoffs, max_attempts=counts, rules=st.lists(rules, max_size=4).map(tuple)
-)
+policies = st.builds(RetryPolicy, backoff=backoffs, max_attempts=counts, rules=st.lists(rules, max_size=4).map(tuple))
 
 
 def ceiling(backoff: Backoff) -> timedelta:
@@ -63,15 +61,11 @@ def floor(backoff: Backoff) -> timedelta:
 @given(backoff=backoffs, attempt=attempts, dice=dice)
 def test_a_wait_stays_within_its_jitter(backoff: Backoff, attempt: int, dice: float) -> None:
     wait = delay(backoff, attempt, dice=dice)
-    assert (
-        floor(backoff) * (1 - backoff.jitter) - TICK <= wait <= ceiling(backoff) * (1 + backoff.jitter) + TICK
-    )
+    assert floor(backoff) * (1 - backoff.jitter) - TICK <= wait <= ceiling(backoff) * (1 + backoff.jitter) + TICK
 
 
 @given(backoff=exponentials(), attempt=st.integers(min_value=1, max_value=1_000), dice=dice)
-def test_an_exponential_wait_is_the_formula_to_a_microsecond(
-    backoff: Exponential, attempt: int, dice: float
-) -> None:
+def test_an_exponential_wait_is_the_formula_to_a_microsecond(backoff: Exponential, attempt: int, dice: float) -> None:
     grown = Fraction(backoff.initial // TICK) * Fraction(backoff.factor) ** (attempt - 1)
     jitter = Fraction(backoff.jitter)
     exact = min(Fraction(backoff.cap // TICK), grown) * (1 - jitter + 2 * jitter * Fraction(dice))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from obstore.exceptions import BaseError, GenericError, JoinError
+from obstore.exceptions import BaseError, GenericError
 
 from tidegate.errors import ArtifactError, ArtifactNotFound, ArtifactRefused, ArtifactUnavailable
 
@@ -53,7 +53,7 @@ def _is_missing(fault: Exception, text: str) -> bool:
 
 
 def _is_final(fault: Exception, text: str) -> bool:
-    if isinstance(fault, BaseError) and not isinstance(fault, GenericError | JoinError):
+    if isinstance(fault, BaseError) and not isinstance(fault, GenericError):
         return True
     if _OTHER_REGION in text or _errno(fault, text) in _REFUSING_ERRNOS:
         return True

@@ -174,7 +174,8 @@ def delay(backoff: Backoff, attempt: int, *, dice: float, retry_after: timedelta
     own = _unspread(backoff, max(attempt, 1)) * (1 - backoff.jitter + 2 * backoff.jitter * dice)
     if retry_after is None:
         return own
-    return max(own, min(retry_after, LONGEST_RETRY_AFTER) * (1 + backoff.jitter * dice))
+    asked = min(max(retry_after, timedelta(0)), LONGEST_RETRY_AFTER)
+    return max(own, asked * (1 + backoff.jitter * dice))
 
 
 def next_delay(

@@ -97,7 +97,9 @@ class SentryListener:
     Made by `configure_sentry`; `flush` is called by `close` with the longest it may take.
     """
 
-    def __init__(self, capture: Callable[[Report], None], flush: Callable[[timedelta], None], *, clock: Clock) -> None:
+    def __init__(
+        self, capture: Callable[[Report], object], flush: Callable[[timedelta], object], *, clock: Clock
+    ) -> None:
         self._capture = capture
         self._flush = flush
         self._clock = clock
@@ -129,7 +131,7 @@ class SentryListener:
 def _failure(trail: Sequence[Crumb]) -> Report:
     last = trail[-1]
     line = describe(last.event)
-    kind, code = str(line.fields["type"]), str(line.fields.get("code", "unknown"))
+    kind, code = str(line.fields.get("type", "job")), str(line.fields.get("code", "unknown"))
     tags = {name: str(line.fields[name]) for name in _TAGS if line.fields.get(name) not in {None, ""}}
     return {
         **_report("error", f"{kind} failed: {code}", tags),
@@ -212,11 +214,7 @@ def configure_sentry(dsn: str, environment: str, release: str, *, clock: Clock |
     except BadDsn:
         raise ConfigError("the Sentry DSN is not one: it looks like https://KEY@HOST/PROJECT") from None
     return SentryListener(
-        lambda report: _ignore(client.capture_event(cast(SentryEvent, report))),
+        lambda report: client.capture_event(cast(SentryEvent, report)),
         lambda timeout: client.close(timeout=timeout.total_seconds()),
         clock=clock or SystemClock(),
     )
-
-
-def _ignore(_: object) -> None:
-    """Sentry's id of an event is of no use here."""

@@ -14,23 +14,23 @@ from tidegate.core.verbs import Reason, Reclaimed, ReclaimRequest
 from tidegate.errors import EngineUnavailable
 from tidegate.telemetry import events
 from tidegate.worker.active import Actives
+from tidegate.worker.ending import Ender
 from tidegate.worker.identity import dead
-from tidegate.worker.run import Tools, settle
 
 BATCH = 100
 
 
-async def reclaim_one(job_id: JobId, owner: Owner, tools: Tools) -> bool:
+async def reclaim_one(job_id: JobId, owner: Owner, ender: Ender) -> bool:
     """Settle one job whose run is overdue or whose lease ran out, if it is; whether anything was done."""
-    return await Reaper(owner, tools, Actives()).sweep(only=(job_id,)) > 0
+    return await Reaper(owner, ender, Actives()).sweep(only=(job_id,)) > 0
 
 
 class Reaper:
     """Reclaims for one worker, when asked and from time to time."""
 
-    def __init__(self, owner: Owner, tools: Tools, actives: Actives) -> None:
+    def __init__(self, owner: Owner, ender: Ender, actives: Actives) -> None:
         self._owner = owner
-        self._tools = tools
+        self._ender = ender
         self._actives = actives
         self._asked = asyncio.Event()
 
@@ -43,7 +43,7 @@ class Reaper:
         await self._try(await self._dead())
         while True:
             try:
-                async with asyncio.timeout(self._tools.to.settings.lease_for.total_seconds()):
+                async with asyncio.timeout(self._ender.to.settings.lease_for.total_seconds()):
                     await self._asked.wait()
             except TimeoutError:
                 pass
@@ -56,11 +56,11 @@ class Reaper:
                 pass
         except EngineUnavailable:
             # Owners could not renew either: give them two periods before anything is taken from them.
-            await asyncio.sleep(2 * self._tools.to.settings.renew_every.total_seconds())
+            await asyncio.sleep(2 * self._ender.to.settings.renew_every.total_seconds())
 
     async def sweep(self, *, dead_owners: tuple[Owner, ...] = (), only: tuple[JobId, ...] | None = None) -> int:
         """Reclaim one batch and settle it; how many there were. Raises EngineUnavailable."""
-        to = self._tools.to
+        to = self._ender.to
         request = ReclaimRequest(
             owner=self._owner,
             limit=BATCH,
@@ -78,16 +78,16 @@ class Reaper:
         return len(taken)
 
     async def _end(self, item: Reclaimed, alive: Collection[Owner]) -> None:
-        to, job = self._tools.to, item.lease.job
+        to, job = self._ender.to, item.lease.job
         to.emit(events.Reclaimed(job=events.ref(job), former=item.former))
         if item.reason is Reason.WAITED:
             to.emit(events.Expired(job=events.ref(job)))
         latency = item.at - job.started_at if job.started_at and item.reason is not Reason.WAITED else None
-        await settle(item.lease, job, outcome(item, alive), self._tools, latency)
+        await self._ender.settle(item.lease, outcome(item, alive), latency)
 
     async def _dead(self) -> tuple[Owner, ...]:
         try:
-            return tuple(owner for owner in await self._tools.to.engine.holders() if dead(owner))
+            return tuple(owner for owner in await self._ender.to.engine.holders() if dead(owner))
         except EngineUnavailable:
             return ()
 

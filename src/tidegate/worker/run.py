@@ -2,28 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
-from tidegate.core.job import (
-    Bury,
-    Cancelled,
-    Ending,
-    Interrupted,
-    Job,
-    Lease,
-    Outcome,
-    Settlement,
-    TimedOut,
-)
-from tidegate.core.lifecycle import decide
-from tidegate.core.verbs import Settled
-from tidegate.telemetry.events import Claimed, EndingLost, finished, ref
+from tidegate.core.job import Cancelled, Interrupted, Lease, Outcome, TimedOut
+from tidegate.telemetry.events import Claimed, EndingLost, ref
 from tidegate.worker.active import Active, Stop
-from tidegate.worker.keeping import keep, keep_error
+from tidegate.worker.ending import Ender
+from tidegate.worker.keeping import keep
 from tidegate.worker.performing import Performer
 from tidegate.worker.runtime import Runtime
-from tidegate.worker.settling import Settler
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +20,7 @@ class Tools:
 
     to: Runtime
     performer: Performer
-    settler: Settler
+    ender: Ender
     slot_freed: Callable[[], None]
 
 
@@ -65,23 +53,7 @@ async def conclude(active: Active, outcome: Outcome, tools: Tools) -> None:
         tools.to.emit(EndingLost(job=ref(active.lease.job)))
         return
     latency = timedelta(seconds=tools.to.clock.monotonic() - active.started)
-    await settle(active.lease, active.lease.job, outcome, tools, latency)
-
-
-async def settle(lease: Lease, job: Job, outcome: Outcome, tools: Tools, latency: timedelta | None) -> None:
-    """Decide and settle until the store has taken an ending or says that the lease is gone."""
-    to = tools.to
-    now = to.clock.now()
-    settlement: Settlement = decide(job, outcome, now=now, dice=to.dice())
-    if isinstance(settlement, Bury):
-        await keep_error(lease, settlement.failure, to)
-    match await tools.settler.settle(Ending(job_id=job.id, token=lease.token, settlement=settlement)):
-        case Settled.APPLIED:
-            to.emit(finished(job, settlement, now=now, latency=latency))
-        case Settled.LOST:
-            to.emit(EndingLost(job=ref(job)))
-        case Settled.CANCELLING:
-            await settle(lease, replace(job, cancel_requested_at=now), outcome, tools, latency)
+    await tools.ender.settle(active.lease, outcome, latency)
 
 
 def stopped(active: Active, to: Runtime) -> Outcome:

@@ -11,6 +11,7 @@ from tidegate.core.job import Owner
 from tidegate.core.query import WorkerInfo
 from tidegate.telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping
 from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.ending import Ender
 from tidegate.worker.identity import identity
 from tidegate.worker.intake import Intake
 from tidegate.worker.performing import Performer
@@ -43,8 +44,9 @@ class Worker:
         """Begin to claim. Returns at once."""
         to = self._to
         self._performer = Performer(to)
-        self._tools = Tools(to, self._performer, Settler(to.engine, to.emit, to.clock), self._freed)
-        self._reaper = Reaper(self.owner, self._tools, self._actives)
+        ender = Ender(to, Settler(to.engine, to.emit, to.clock))
+        self._tools = Tools(to, self._performer, ender, self._freed)
+        self._reaper = Reaper(self.owner, ender, self._actives)
         self._intake = Intake(self.owner, to, self._actives, self._begin, self._reaper.ask)
         self._heart = Heart(to, self._actives, asyncio.get_running_loop(), self._info)
         self._heart.start()

@@ -25,9 +25,7 @@ def at(*ticks: datetime) -> Following:
     return lambda after: next((tick for tick in ticks if tick > after), None)
 
 
-def ticks(
-    following: Following, minutes: float, misfire: Misfire = Misfire.ALL, limit: int = 10
-) -> list[float]:
+def ticks(following: Following, minutes: float, misfire: Misfire = Misfire.ALL, limit: int = 10) -> list[float]:
     """The due ticks of a look `minutes` after noon that comes after one at noon, in minutes."""
     due = due_ticks(following, NOON, NOON + minutes * MINUTE, misfire=misfire, limit=limit)
     return [(tick - NOON) / MINUTE for tick in due]
@@ -169,9 +167,7 @@ def test_a_name_that_makes_no_key_is_refused(name: str) -> None:
         Schedule(name=name, expression="0 9 * * *")
 
 
-@pytest.mark.parametrize(
-    ("expression", "zone"), [("", "UTC"), (" ", "UTC"), ("0 9 * * *", ""), ("0 9 * * *", " ")]
-)
+@pytest.mark.parametrize(("expression", "zone"), [("", "UTC"), (" ", "UTC"), ("0 9 * * *", ""), ("0 9 * * *", " ")])
 def test_an_empty_expression_or_zone_is_refused(expression: str, zone: str) -> None:
     with pytest.raises(ConfigError, match="needs an expression and a time zone"):
         Schedule(name="report", expression=expression, timezone=zone)

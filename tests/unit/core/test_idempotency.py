@@ -62,16 +62,12 @@ def test_values_that_were_sent_differently_stay_different(one: JSON, other: JSON
     assert canonical(one) != canonical(other)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("1e2", "100.0"), ("0.10", "0.1"), (r'"\u0041"', '"A"'), ("-0", "0")]
-)
+@pytest.mark.parametrize(("one", "other"), [("1e2", "100.0"), ("0.10", "0.1"), (r'"\u0041"', '"A"'), ("-0", "0")])
 def test_spellings_of_one_value_are_the_same(one: str, other: str) -> None:
     assert canonical(json.loads(one)) == canonical(json.loads(other))
 
 
-@pytest.mark.parametrize(
-    "number", [math.nan, math.inf, -math.inf, 10**5000], ids=["nan", "inf", "-inf", "5001 digits"]
-)
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 10**5000], ids=["nan", "inf", "-inf", "5001 digits"])
 def test_a_number_that_json_can_not_hold_is_refused(number: float) -> None:
     with pytest.raises(InvalidInput, match="can't be written as JSON"):
         canonical({"deep": [number]})
@@ -112,9 +108,7 @@ def test_printable_ascii_up_to_255_characters_is_a_key(key: str) -> None:
     assert check_key(key) == key
 
 
-@pytest.mark.parametrize(
-    "key", ["", "x" * 256, "sécret", "sec\nret", "secret\x7f", "secret\x00", "sec\u00a0ret"]
-)
+@pytest.mark.parametrize("key", ["", "x" * 256, "sécret", "sec\nret", "secret\x7f", "secret\x00", "sec\u00a0ret"])
 def test_any_other_key_is_refused_without_repeating_it(key: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_key(key)

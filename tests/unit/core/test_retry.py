@@ -47,9 +47,7 @@ def test_jitter_spreads_a_wait_evenly_around_itself_and_after_the_cap(dice: floa
 @pytest.mark.parametrize("attempt", [2_000, 10**9, 10**400])
 def test_no_attempt_overflows(attempt: int) -> None:
     assert delay(DOUBLING, attempt, dice=MIDDLE) == DOUBLING.cap
-    assert (
-        delay(Exponential(initial=SECOND, factor=10**6, cap=2 * SECOND), attempt, dice=MIDDLE) == 2 * SECOND
-    )
+    assert delay(Exponential(initial=SECOND, factor=10**6, cap=2 * SECOND), attempt, dice=MIDDLE) == 2 * SECOND
     assert delay(Exponential(initial=SECOND, factor=1, cap=2 * SECOND), attempt, dice=MIDDLE) == SECOND
     assert delay(Steps(delays=seconds(3)), attempt, dice=MIDDLE) == 3 * SECOND
 
@@ -68,7 +66,11 @@ def test_a_wait_is_rounded_half_to_even_to_the_microsecond() -> None:
 def test_retry_after_lengthens_a_wait_beyond_its_cap_and_never_shortens_it() -> None:
     assert delay(DOUBLING, 1, dice=0, retry_after=600 * SECOND) == 600 * SECOND
     assert delay(DOUBLING, 8, dice=MIDDLE, retry_after=SECOND) == 256 * SECOND
-    assert delay(DOUBLING, 1, dice=MIDDLE, retry_after=-SECOND) == 2 * SECOND
+
+
+@pytest.mark.parametrize("past", [-SECOND, timedelta.min])
+def test_a_retry_after_in_the_past_changes_nothing(past: timedelta) -> None:
+    assert delay(DOUBLING, 1, dice=0.9, retry_after=past) == delay(DOUBLING, 1, dice=0.9)
 
 
 def test_jitter_only_adds_to_retry_after() -> None:
@@ -180,12 +182,8 @@ def test_the_limits_themselves_are_allowed() -> None:
     tick = timedelta(microseconds=1)
     Exponential(initial=tick, cap=year, factor=1, jitter=0)
     Exponential(initial=year, cap=year, factor=1_000_000, jitter=0.999)
-    RetryPolicy(
-        backoff=Steps(delays=(year,) * 1_000), max_attempts=1_000, rules=(Rule(error="x" * 200),) * 100
-    )
-    RetryPolicy(
-        backoff=Steps(delays=(tick,)), max_attempts=1, rules=(Rule(error="http:100", max_attempts=1),)
-    )
+    RetryPolicy(backoff=Steps(delays=(year,) * 1_000), max_attempts=1_000, rules=(Rule(error="x" * 200),) * 100)
+    RetryPolicy(backoff=Steps(delays=(tick,)), max_attempts=1, rules=(Rule(error="http:100", max_attempts=1),))
 
 
 @pytest.mark.parametrize("error", ["http:5xx", "http:403", "https", "http", "rate_limited", "ValueError"])

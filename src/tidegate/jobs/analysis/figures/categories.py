@@ -66,25 +66,21 @@ def _segment(by: Column, measure: Column) -> Iterator[Segment]:
     explained = _explained(frame.filter(pl.col("by").is_in(groups["by"].to_list()))["x"], groups)
     if groups.height < 2 or explained < _LEAST_EXPLAINED:
         return
-    sums = adds_up(measure) and bool((frame["x"] >= 0).all())
-    total = number(frame["x"].sum()) if sums else None
+    total = number(frame["x"].sum()) if adds_up(measure) and bool((frame["x"] >= 0).all()) else None
     yield Segment(
         by=by.name,
         measure=measure.name,
         count=len(frame),
         adds_up=bool(total),
         explained=explained,
-        groups=tuple(
-            Group(
-                value=cut(value),
-                count=n,
-                share=n / len(frame),
-                mean=mean,
-                share_of_sum=amount / total if total else None,
-            )
-            for value, n, mean, amount in groups.rows()
-        ),
+        groups=tuple(_groups(groups, len(frame), total)),
     )
+
+
+def _groups(groups: pl.DataFrame, rows: int, total: float | None) -> Iterator[Group]:
+    for value, count, mean, amount in groups.rows():
+        of_sum = amount / total if total else None
+        yield Group(value=cut(value), count=count, share=count / rows, mean=mean, share_of_sum=of_sum)
 
 
 def _explained(values: pl.Series, groups: pl.DataFrame) -> float:

@@ -189,7 +189,7 @@ class Extreme:
 
     row: int
     value: float
-    score: float | None
+    score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,12 +205,12 @@ class Fence:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlierFigures:
     """Far-off values by two rules: 1.5 interquartile ranges beyond the quartiles (Tukey), and a robust z
-    over 3.5 (Iglewicz and Hoaglin; None where half of all values are alike)."""
+    over 3.5 (Iglewicz and Hoaglin; from the mean deviation where half of all values are alike)."""
 
     count: int
     median: float
     iqr: Fence
-    mad: Fence | None
+    mad: Fence
     extremes: tuple[Extreme, ...]
 
 

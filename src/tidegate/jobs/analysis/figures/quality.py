@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-import polars as pl
-
 from tidegate.jobs.analysis.columns.parsed import Kind
 from tidegate.jobs.analysis.columns.table import Column, Table
 from tidegate.jobs.analysis.figures.finite import share
@@ -49,6 +47,14 @@ class Mixed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spellings:
+    """How many of a category's `distinct` values differ from another only by case, blanks or dashes."""
+
+    variants: int
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """The result's `quality`."""
 
@@ -65,7 +71,7 @@ class Quality:
     constant_columns: tuple[str, ...]
     mixed_columns: dict[str, Mixed]
     mixed_dates: dict[str, tuple[str, ...]]
-    spelling_variants: dict[str, int]
+    spelling_variants: dict[str, Spellings]
     warnings: tuple[str, ...]
 
 
@@ -149,13 +155,12 @@ def _constant(table: Table) -> Iterator[Column]:
             yield column
 
 
-def _spellings(table: Table) -> Iterator[tuple[str, int]]:
-    """How many of a category's values differ from another only by case or blanks, where any do."""
+def _spellings(table: Table) -> Iterator[tuple[str, Spellings]]:
     for column in table.of_kind(Kind.CATEGORY):
         distinct = column.values.drop_nulls().unique()
         folded = distinct.str.to_lowercase().str.replace_all(r"[\s_\-]+", " ")
-        if (variants := len(distinct) - folded.n_unique()) and distinct.dtype == pl.String:
-            yield column.name, variants
+        if variants := len(distinct) - folded.n_unique():
+            yield column.name, Spellings(variants=variants, distinct=len(distinct))
 
 
 def _warnings(table: Table, raw: Raw) -> Iterator[str]:

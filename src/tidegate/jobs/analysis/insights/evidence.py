@@ -1,6 +1,7 @@
 """Sentences that can only say figures which are in the result, and that record each one they say."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,9 @@ class Insight:
     weight: float
 
 
+_FIELD = re.compile(r"\{([\w.]+)(?::(\w+))?\}")
+
+
 class Evidence:
     """Looks figures up in the result document, writes them as text, and remembers them."""
 
@@ -37,33 +41,31 @@ class Evidence:
         self._document = document
         self.cited: dict[str, object] = {}
 
-    def number(self, *path: Step) -> float:
-        """The number at this place, recorded."""
-        value = self._cite(path)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise LookupError(f"{pointer(path)} holds {value!r}, not a number")
-        return value
+    def say(self, at: tuple[Step, ...], template: str, **words: str) -> str:
+        """Fill a sentence. {share:percent} is the figure at `at` + ("share",) written as a percentage;
+        {name} is the word given for it.
 
-    def amount(self, *path: Step) -> str:
-        """The number at this place as text, to four significant digits: 1,234 or 0.0123."""
-        return amount(self.number(*path))
+        Formats: amount (four significant digits), count (a whole number), percent, text.
+        """
 
-    def count(self, *path: Step) -> str:
-        """The whole number at this place as text: 12,345."""
-        return f"{self.number(*path):,.0f}"
+        def fill(field: re.Match[str]) -> str:
+            path, form = field.groups()
+            return words[path] if form is None else self._written((*at, *_steps(path)), form)
 
-    def percent(self, *path: Step) -> str:
-        """The share at this place as text: 0.4173 is 42%."""
-        return percent(self.number(*path))
+        return _FIELD.sub(fill, template)
 
-    def word(self, *path: Step) -> str:
-        """The text at this place (a value, a date), recorded."""
-        return str(self._cite(path))
-
-    def _cite(self, path: tuple[Step, ...]) -> object:
+    def _written(self, path: tuple[Step, ...], form: str) -> str:
         value = resolve(self._document, path)
         self.cited[pointer(path)] = value
-        return value
+        if form == "text":
+            return str(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise LookupError(f"{pointer(path)} holds {value!r}, not a number")
+        return f"{value:,.0f}" if form == "count" else _FORMS[form](value)
+
+
+def _steps(path: str) -> tuple[Step, ...]:
+    return tuple(int(step) if step.isdigit() else step for step in path.split("."))
 
 
 def amount(value: float) -> str:
@@ -93,14 +95,13 @@ def pointer(path: tuple[Step, ...]) -> str:
 
 def resolve(document: object, path: tuple[Step, ...]) -> object:
     """The value at a path. Raises LookupError where there is none."""
+    found: object = document
     for step in path:
-        if (isinstance(document, dict) and isinstance(step, str)) or (
-            isinstance(document, list) and isinstance(step, int)
-        ):
-            document = document[step]
+        if isinstance(found, dict) or (isinstance(found, list) and isinstance(step, int)):
+            found = found[step]
         else:
             raise LookupError(f"no {step!r} on the way of {pointer(path)}")
-    return document
+    return found
 
 
 def _magnitude(value: float) -> int:
@@ -116,3 +117,6 @@ def listed(names: tuple[str, ...] | list[str]) -> str:
 def strongest(found: Iterator[Insight], most: int) -> list[Insight]:
     """The weightiest few of one rule's findings."""
     return sorted(found, key=lambda each: (-each.weight, each.id))[:most]
+
+
+_FORMS: dict[str, Callable[[float], str]] = {"amount": amount, "percent": percent}

@@ -1,0 +1,210 @@
+"""The client: submit jobs, look at them, wait for them. What the library and the HTTP face both use."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tidegate.clock import Clock
+from tidegate.core.ids import is_uuid
+from tidegate.core.job import Body, Job, JobId, NewJob, Status
+from tidegate.core.lifecycle import overdue
+from tidegate.core.query import HistoryEntry, JobQuery, Page
+from tidegate.core.verbs import Cancellation, Dismissal, Receipt, Revival, Submission
+from tidegate.errors import (
+    EngineUnavailable,
+    IdempotencyConflict,
+    IllegalTransition,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    ResultTimeout,
+)
+from tidegate.handlers import Registry
+from tidegate.ports import Artifacts, Engine
+from tidegate.requests import JobRequest, build
+from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, Replayed, Revived, Submitted, ref
+
+RESULT_LIMIT = 64 * 1024 * 1024
+"""Bytes of a result that `result` reads into memory; larger ones are read as artifacts."""
+
+POLLS = tuple(timedelta(seconds=s) for s in (0.1, 0.2, 0.5, 1, 2, 4, 8, 15))
+"""How long a waiter waits for a hint before it asks again; the last repeats (REQUIREMENTS E11)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What a client reaches. `settle_overdue` ends a job whose run is past its timeout, if it still is.
+
+    `check_file` raises unless (reference, user) is an upload of that user's.
+    """
+
+    engine: Engine
+    registry: Registry
+    artifacts: Artifacts
+    clock: Clock
+    emit: Emitter
+    new_id: Callable[[], JobId]
+    nonce: Callable[[], str]
+    settle_overdue: Callable[[JobId], Awaitable[bool]]
+    check_file: Callable[[str, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A submitted job's id; `created` is False when an earlier request had made it."""
+
+    job_id: JobId
+    created: bool
+
+
+class Client:
+    """Everything an application does with jobs. Where `user_id` is given, others' jobs are unknown."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._to = reach
+
+    async def submit(self, request: JobRequest) -> Accepted:
+        """Accept one job, durably.
+
+        Raises InvalidInput that names the field, IdempotencyConflict, or EngineUnavailable.
+        """
+        [accepted] = await self.submit_many([request])
+        return accepted
+
+    async def submit_many(self, requests: Sequence[JobRequest]) -> list[Accepted]:
+        """Accept jobs in one step. All are checked before any is stored; raises as `submit` does."""
+        jobs = [await self._build(request) for request in requests]
+        started = self._to.clock.monotonic()
+        receipts = await self._submit(jobs)
+        latency = timedelta(seconds=self._to.clock.monotonic() - started)
+        return [self._accepted(job, receipt, latency) for job, receipt in zip(jobs, receipts, strict=True)]
+
+    async def _build(self, request: JobRequest) -> NewJob:
+        job_type = self._to.registry.get(request.type)
+        job = build(request, job_type, self._to.new_id(), self._to.clock.now())
+        if job_type.files:
+            payload = json.loads(job.payload)
+            for name in job_type.files:
+                if isinstance(payload, dict) and isinstance(payload.get(name), str):
+                    await self._to.check_file(payload[name], request.user_id)
+        return job
+
+    async def _submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        """Submit, and once more when the outcome is unknown: ids are ours, so that is safe."""
+        try:
+            receipts = await self._to.engine.submit(jobs)
+        except EngineUnavailable:
+            receipts = await self._to.engine.submit(jobs)
+        return receipts
+
+    def _accepted(self, job: NewJob, receipt: Receipt, latency: timedelta) -> Accepted:
+        match receipt.submission:
+            case Submission.CREATED:
+                self._to.emit(Submitted(job=ref(job), latency=latency))
+            case Submission.REPLAYED:
+                self._to.emit(Replayed(job=ref(job)))
+            case Submission.CONFLICT:
+                raise IdempotencyConflict(job.spec.idempotency_key or job.id, receipt.job_id)
+            case Submission.BUSY:
+                raise EngineUnavailable("another transaction holds this idempotency key; try again")
+        return Accepted(receipt.job_id, receipt.submission is Submission.CREATED)
+
+    async def get(self, job_id: str, *, user_id: str | None = None) -> Job:
+        """The job as it is. A run past its timeout whose worker is gone is settled first. Raises JobNotFound."""
+        job = await self._get(job_id, user_id)
+        if overdue(job, self._to.clock.now()) and await self._to.settle_overdue(job.id):
+            job = await self._get(job_id, user_id)
+        return job
+
+    async def _get(self, job_id: str, user_id: str | None) -> Job:
+        if not is_uuid(job_id):
+            raise JobNotFound(job_id)
+        [job] = await self._to.engine.get([JobId(job_id)])
+        if job is None or user_id not in (None, job.spec.user_id):
+            raise JobNotFound(job_id)
+        return job
+
+    async def body(self, job: Job) -> Body:
+        """The job's payload and inline result; raises JobNotFound when it was pruned meanwhile."""
+        [body] = await self._to.engine.bodies([job.id])
+        if body is None:
+            raise JobNotFound(job.id)
+        return body
+
+    async def find(self, query: JobQuery) -> Page:
+        """Jobs that match, newest first."""
+        return await self._to.engine.find(query)
+
+    async def history(self, job: Job, after: int = 0) -> list[HistoryEntry]:
+        """The job's steps, oldest first."""
+        return await self._to.engine.history(job.id, after)
+
+    async def cancel(self, job_id: str, *, user_id: str | None = None) -> Job:
+        """Cancel a waiting job, or ask a running one to stop; raises IllegalTransition once it has ended."""
+        job = await self.get(job_id, user_id=user_id)
+        [answer] = await self._to.engine.cancel([job.id], self._to.nonce())
+        match answer:
+            case Cancellation.UNKNOWN:
+                raise JobNotFound(job_id)
+            case Cancellation.FINISHED:
+                ended = await self.get(job_id, user_id=user_id)
+                raise IllegalTransition(job.id, ended.status, "cancelled")
+            case Cancellation.CANCELLED | Cancellation.REQUESTED:
+                self._to.emit(CancelRequested(job=ref(job)))
+        return await self.get(job_id, user_id=user_id)
+
+    async def retry(self, job_id: str, *, user_id: str | None = None) -> Job:
+        """Queue a failed or cancelled job again, as if new; raises IllegalTransition for any other."""
+        job = await self.get(job_id, user_id=user_id)
+        [answer] = await self._to.engine.revive([job.id], self._to.nonce())
+        if answer is not Revival.REVIVED:
+            raise IllegalTransition(job.id, job.status, "retried")
+        self._to.emit(Revived(job=ref(job)))
+        return await self.get(job_id, user_id=user_id)
+
+    async def dismiss(self, job_id: str, *, user_id: str | None = None) -> Job:
+        """Take a failed job off the dead letters; raises IllegalTransition for any other."""
+        job = await self.get(job_id, user_id=user_id)
+        [answer] = await self._to.engine.dismiss([job.id])
+        if answer is not Dismissal.DISMISSED:
+            raise IllegalTransition(job.id, job.status, "dismissed")
+        self._to.emit(Dismissed(job=ref(job)))
+        return await self.get(job_id, user_id=user_id)
+
+    async def wait(self, job_id: str, timeout: timedelta, *, user_id: str | None = None) -> Job:
+        """The job once it has ended, or as it is after `timeout`."""
+        deadline = self._to.clock.monotonic() + timeout.total_seconds()
+        polls = iter(POLLS)
+        poll = next(polls)
+        while True:
+            job = await self.get(job_id, user_id=user_id)
+            left = deadline - self._to.clock.monotonic()
+            if job.status.finished or left <= 0:
+                return job
+            await self._to.engine.wait([f"job:{job.id}"], min(poll, timedelta(seconds=left)))
+            poll = next(polls, poll)
+
+    async def result(self, job_id: str, timeout: timedelta, *, user_id: str | None = None) -> bytes | None:
+        """The result as JSON once the job succeeds; None when it returned nothing.
+
+        Raises JobFailed, JobCancelled, or ResultTimeout when it has not ended within `timeout`.
+        """
+        job = await self.wait(job_id, timeout, user_id=user_id)
+        match job.status:
+            case Status.SUCCEEDED:
+                return await self.read_result(job)
+            case Status.FAILED:
+                code, message = (job.error.code, job.error.message) if job.error else ("failed", "")
+                raise JobFailed(job.id, code, message)
+            case Status.CANCELLED:
+                raise JobCancelled(job.id)
+            case _:
+                raise ResultTimeout(job.id, job.status)
+
+    async def read_result(self, job: Job) -> bytes | None:
+        """A succeeded job's result, from the store or its artifact; raises ArtifactError."""
+        body = await self.body(job)
+        if body.result is not None or job.result_path is None:
+            return body.result
+        return await self._to.artifacts.get(job.result_path, max_bytes=RESULT_LIMIT)

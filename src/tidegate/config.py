@@ -1,0 +1,98 @@
+"""Settings: the only reader of the environment. Every one is `TIDEGATE_<NAME>`; docs/reference/settings.md lists them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tidegate.errors import ConfigError
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    """Read "30s", "5m", "24h" or plain seconds."""
+    if not isinstance(value, str):
+        return timedelta(seconds=value) if isinstance(value, int | float) else value
+    text = value.strip()
+    for unit in sorted(_UNITS, key=len, reverse=True):
+        number = text.removesuffix(unit)
+        if number != text or unit == "s":
+            try:
+                return timedelta(seconds=float(number) * _UNITS[unit])
+            except (ValueError, OverflowError):
+                continue
+    raise ValueError(f"{value!r} is no duration: write 30s, 5m, 24h or a number of seconds")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+
+
+def _names(*others: str) -> AliasChoices:
+    return AliasChoices(*others)
+
+
+class Settings(BaseSettings):
+    """What a process is told at its start. Unknown names given as arguments are errors."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", frozen=True, extra="forbid", populate_by_name=True)
+
+    data_dir: Path = Field(Path("tidegate-data"), description="Folder of the embedded store and local artifacts.")
+    engine: str = Field("", description="Engine URL; empty is SQLite in the data folder.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    app: str = Field("", description="`module:attribute` of the Tidegate application to serve; empty: built-in types.")
+
+    slots: int = Field(10, ge=1, le=10_000, description="Jobs that a worker runs at a time.")
+    queues: dict[str, int] = Field(
+        default_factory=lambda: {"high": 6, "default": 3, "low": 1}, description="Queues served, with their weights."
+    )
+    lease: Duration = Field(timedelta(seconds=15), description="How long a lease lasts without renewal.")
+    poll: Duration = Field(timedelta(seconds=1), description="How often an idle worker asks for jobs.")
+    grace: Duration = Field(timedelta(seconds=30), description="Time that running jobs get at a stop.")
+    job_timeout: Duration = Field(
+        timedelta(seconds=600),
+        validation_alias=_names("TIDEGATE_JOB_TIMEOUT", "JOB_TIMEOUT_SECONDS"),
+        description="Longest run of the built-in job types.",
+    )
+
+    artifacts: str = Field("", description="Where artifacts go: a folder or s3://bucket/prefix; empty: data folder.")
+    s3_endpoint: str | None = Field(None, description="Endpoint of an S3-compatible store.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_access_key: SecretStr | None = Field(None, description="Access key of the bucket.")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret key of the bucket.")
+
+    upload_limit: int = Field(20 * 1024 * 1024, ge=1, description="Bytes of an uploaded file.")
+    upload_kept: Duration = Field(timedelta(hours=24), description="How long an uploaded file is kept.")
+    limit_user_per_hour: int = Field(60, ge=0, description="Jobs that a user may submit per hour; 0: no limit.")
+    limit_ip_per_minute: int = Field(60, ge=0, description="POSTs that an address may make per minute; 0: no limit.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")
+    sentry_dsn: SecretStr | None = Field(
+        None, validation_alias=_names("TIDEGATE_SENTRY_DSN", "SENTRY_DSN"), description="Where Sentry events go."
+    )
+    environment: str = Field("production", description="Name of this deployment, for Sentry.")
+
+    @property
+    def engine_url(self) -> str:
+        """The engine's URL, with the default filled in."""
+        return self.engine or f"sqlite:///{(self.data_dir / 'tidegate.db').absolute()}"
+
+    @property
+    def artifacts_url(self) -> str:
+        """The artifact store's URL, with the default filled in."""
+        return self.artifacts or str((self.data_dir / "artifacts").absolute())
+
+
+def load(**given: object) -> Settings:
+    """The settings from arguments, then the environment, then the defaults; raises ConfigError naming each fault."""
+    make: Callable[..., Settings] = Settings
+    try:
+        return make(**given)
+    except ValidationError as exc:
+        faults = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors(include_url=False)]
+        raise ConfigError("settings: " + "; ".join(faults)) from exc

@@ -1,0 +1,130 @@
+"""A request for one job, as every face makes it, and the checks that all faces share."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tidegate.core.idempotency import JSON, check_key, fingerprint
+from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, JobId, NewJob, Spec
+from tidegate.core.retry import RetryPolicy
+from tidegate.errors import ConfigError, InvalidInput
+from tidegate.handlers import JobType, check_name
+
+LONGEST_TIMEOUT = timedelta(hours=24)
+LONGEST_DELAY = timedelta(days=366)
+MOST_TAGS = 16
+LONGEST_TAG = 64
+LONGEST_TEXT = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What may be asked of one job; None takes the job type's default.
+
+    `payload` is JSON. `run_at` and `delay` exclude one another. `asked` is the request as it was sent, which
+    an idempotency key stands for; by default the fields given here.
+    """
+
+    type: str
+    payload: bytes = b"{}"
+    user_id: str = ""
+    idempotency_key: str | None = None
+    queue: str | None = None
+    priority: int = LOWEST_PRIORITY
+    run_at: datetime | None = None
+    delay: timedelta | None = None
+    max_attempts: int | None = None
+    retry: RetryPolicy | None = None
+    timeout: timedelta | None = None
+    expires_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    request_id: str = ""
+    traceparent: str = ""
+    asked: JSON = None
+
+
+def build(request: JobRequest, job_type: JobType, job_id: JobId, now: datetime) -> NewJob:
+    """The job that a request asks for; raises InvalidInput that names the first wrong field."""
+    job_type.check(request.payload)
+    _check(request, now)
+    lane = job_type.lane if request.queue is None else replace(job_type.lane, queue=request.queue)
+    spec = Spec(
+        type=job_type.name,
+        user_id=request.user_id,
+        lane=lane,
+        priority=request.priority,
+        tags=request.tags,
+        retry=_policy(request, job_type),
+        timeout=request.timeout or job_type.timeout,
+        retry_on_timeout=job_type.retry_on_timeout,
+        expires_at=request.expires_at,
+        retention=job_type.retention,
+        idempotency_key=request.idempotency_key,
+        fingerprint=fingerprint(_asked(request)) if request.idempotency_key is not None else "",
+        request_id=request.request_id,
+        traceparent=request.traceparent,
+    )
+    return NewJob(
+        id=job_id,
+        spec=spec,
+        payload=request.payload,
+        run_at=request.run_at,
+        delay=request.delay or timedelta(0),
+    )
+
+
+def _policy(request: JobRequest, job_type: JobType) -> RetryPolicy:
+    policy = request.retry or job_type.retry
+    if request.max_attempts is None:
+        return policy
+    try:
+        return replace(policy, max_attempts=request.max_attempts)
+    except ConfigError as exc:
+        raise InvalidInput("max_attempts", str(exc)) from exc
+
+
+def _check(request: JobRequest, now: datetime) -> None:
+    if request.idempotency_key is not None:
+        check_key(request.idempotency_key)
+    if request.queue is not None:
+        check_name("queue", request.queue)
+    if not LOWEST_PRIORITY <= request.priority <= HIGHEST_PRIORITY:
+        raise InvalidInput("priority", f"{request.priority} is not in {LOWEST_PRIORITY}..{HIGHEST_PRIORITY}")
+    if request.timeout is not None and not timedelta(0) < request.timeout <= LONGEST_TIMEOUT:
+        raise InvalidInput("timeout", "it must be above 0 and at most 24 hours")
+    _check_times(request, now)
+    _check_texts(request)
+
+
+def _check_times(request: JobRequest, now: datetime) -> None:
+    if request.run_at is not None and request.delay is not None:
+        raise InvalidInput("delay", "give run_at or delay, not both")
+    if request.delay is not None and not timedelta(0) <= request.delay <= LONGEST_DELAY:
+        raise InvalidInput("delay", "it must be between 0 and 366 days")
+    if request.run_at is not None and request.run_at > now + LONGEST_DELAY:
+        raise InvalidInput("run_at", "it is more than 366 days ahead")
+    if request.expires_at is not None and request.expires_at <= now:
+        raise InvalidInput("expires_at", "it has passed already")
+
+
+def _check_texts(request: JobRequest) -> None:
+    if len(request.tags) > MOST_TAGS or any(not _plain(tag, LONGEST_TAG) for tag in request.tags):
+        raise InvalidInput("tags", f"at most {MOST_TAGS} tags of 1 to {LONGEST_TAG} printable characters")
+    if request.user_id and not _plain(request.user_id, LONGEST_TEXT):
+        raise InvalidInput("user_id", f"1 to {LONGEST_TEXT} printable characters")
+
+
+def _plain(text: str, most: int) -> bool:
+    return 1 <= len(text) <= most and text.isprintable()
+
+
+def _asked(request: JobRequest) -> dict[str, JSON]:
+    if isinstance(request.asked, dict):
+        return request.asked
+    asked: dict[str, JSON] = {"type": request.type, "payload": request.payload.decode("utf-8", "replace")}
+    for name in ("queue", "priority", "max_attempts"):
+        asked[name] = getattr(request, name)
+    for name in ("run_at", "expires_at", "delay", "timeout", "retry"):
+        value = getattr(request, name)
+        asked[name] = None if value is None else str(value)
+    asked["tags"] = list(request.tags)
+    return asked

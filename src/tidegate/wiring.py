@@ -1,0 +1,154 @@
+"""The composition root: from settings to everything that runs, and the only place that knows concrete classes."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from tidegate import clock
+from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts, uploads
+from tidegate.client import Client, Reach
+from tidegate.clock import SystemClock
+from tidegate.config import Settings
+from tidegate.context import LocalFile
+from tidegate.core.ids import uuid7
+from tidegate.core.job import JobId
+from tidegate.engines import open_engine
+from tidegate.handlers import Registry
+from tidegate.ports import Engine
+from tidegate.telemetry.events import Emitter
+from tidegate.telemetry.logs import LogListener, configure
+from tidegate.worker.ending import Ender
+from tidegate.worker.identity import identity
+from tidegate.worker.reaper import reclaim_one
+from tidegate.worker.runtime import Fetch, Runtime, WorkerSettings
+from tidegate.worker.settling import Settler
+from tidegate.worker.worker import Worker
+
+VERSION = version("tidegate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One process's Tidegate, open: what faces are built on."""
+
+    settings: Settings
+    engine: Engine
+    artifacts: ArtifactStore
+    registry: Registry
+    client: Client
+    emit: Emitter
+    clock: clock.Clock
+    runtime: Runtime
+
+    def worker(self) -> Worker:
+        """A worker on this system, not started."""
+        return Worker(self.runtime, version=VERSION)
+
+
+@asynccontextmanager
+async def open_system(settings: Settings, registry: Registry, emit: Emitter) -> AsyncIterator[System]:
+    """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
+    artifacts = open_artifacts(_artifact_settings(settings))
+    wall = SystemClock()
+    async with open_engine(settings.engine_url) as engine:
+        runtime = Runtime(
+            engine=engine,
+            registry=registry,
+            artifacts=artifacts,
+            fetch=_fetcher(artifacts),
+            clock=wall,
+            emit=emit,
+            dice=clock.dice,
+            nonce=clock.token,
+            scratch=settings.data_dir.absolute() / "scratch",
+            settings=_worker_settings(settings),
+        )
+        yield System(
+            settings=settings,
+            engine=engine,
+            artifacts=artifacts,
+            registry=registry,
+            client=Client(_reach(runtime)),
+            emit=emit,
+            clock=wall,
+            runtime=runtime,
+        )
+
+
+def new_job_id() -> JobId:
+    """A fresh UUIDv7."""
+    return JobId(uuid7(*clock.new_id_parts()))
+
+
+def observe(settings: Settings) -> Emitter:
+    """Set up logs and Sentry for this process, and the emitter that feeds them."""
+    emit = Emitter()
+    as_json = {"auto": None, "json": True, "console": False}[settings.log_format]
+    configure(settings.log_level, sys.stderr, json=as_json)
+    emit.subscribe(LogListener(structlog.get_logger()))
+    if settings.sentry_dsn is not None:
+        from tidegate.telemetry.sentry import configure_sentry
+
+        dsn = settings.sentry_dsn.get_secret_value()
+        emit.subscribe(configure_sentry(dsn, environment=settings.environment, release=VERSION))
+    return emit
+
+
+def _reach(runtime: Runtime) -> Reach:
+    async def check_file(reference: str, user_id: str) -> None:
+        await uploads.resolve(runtime.artifacts, reference, user_id=user_id)
+
+    async def settle_overdue(job_id: JobId) -> bool:
+        ender = Ender(runtime, Settler(runtime.engine, runtime.emit, runtime.clock))
+        return await reclaim_one(job_id, identity(runtime.nonce()), ender)
+
+    return Reach(
+        engine=runtime.engine,
+        registry=runtime.registry,
+        artifacts=runtime.artifacts,
+        clock=runtime.clock,
+        emit=runtime.emit,
+        new_id=new_job_id,
+        nonce=runtime.nonce,
+        settle_overdue=settle_overdue,
+        check_file=check_file,
+    )
+
+
+def _fetcher(artifacts: ArtifactStore) -> Fetch:
+    async def fetch(reference: str, user_id: str, folder: Path) -> LocalFile:
+        upload = await uploads.resolve(artifacts, reference, user_id=user_id)
+        path = folder / clock.token()  # never the sender's name
+        await artifacts.download(upload.path, path)
+        return LocalFile(path=path, name=upload.name, size=upload.size)
+
+    return fetch
+
+
+def _artifact_settings(settings: Settings) -> ArtifactSettings:
+    access, secret = settings.s3_access_key, settings.s3_secret_key
+    return ArtifactSettings(
+        url=settings.artifacts_url,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=None if access is None else access.get_secret_value(),
+        secret_key=None if secret is None else secret.get_secret_value(),
+    )
+
+
+def _worker_settings(settings: Settings) -> WorkerSettings:
+    return WorkerSettings(
+        queues=settings.queues,
+        slots=settings.slots,
+        lease_for=settings.lease,
+        renew_every=settings.lease / 3,
+        poll=settings.poll,
+        grace=settings.grace,
+        prune_every=timedelta(seconds=60),
+    )

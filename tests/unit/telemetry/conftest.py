@@ -1,0 +1,52 @@
+"""Logging as it was before each test, and a place for lines."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from tests.unit.telemetry.samples import NOW
+from tidegate.clock import FakeClock
+from tidegate.telemetry import logs
+from tidegate.telemetry.logs import Level, LogListener
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, config = list(root.handlers), root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**config)
+
+
+class Written:
+    """What was logged."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    def configure(self, level: Level = "debug", *, as_json: bool = True) -> LogListener:
+        """Log to here from now on."""
+        logs.configure(level, self.stream, json=as_json, clock=FakeClock(NOW))
+        return LogListener(structlog.get_logger())
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        """Every line, which must be one JSON object each."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.fixture
+def written() -> Written:
+    """An empty log, not yet in use."""
+    return Written()
