@@ -123,12 +123,17 @@ class Tidegate:
     `Tidegate(load(engine="memory://"))`.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, emit: Emitter | None = None) -> None:
         self._settings = settings
         self.registry = Registry()
-        self.emit = Emitter()
+        self.emit = emit or Emitter()
         self._system: System | None = None
         self._stack: AsyncExitStack | None = None
+
+    def configured(self, settings: Settings, emit: Emitter) -> Self:
+        """This application, to be opened with these settings: what `tidegate serve` does with yours."""
+        self._settings, self.emit = settings, emit
+        return self
 
     def job(self, name: str, **options: Unpack[JobOptions]) -> Decorator:
         """Register a handler as job type `name`; raises ConfigError."""

@@ -54,7 +54,7 @@ class System:
 @asynccontextmanager
 async def open_system(settings: Settings, registry: Registry, emit: Emitter) -> AsyncIterator[System]:
     """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
-    artifacts = open_artifacts(_artifact_settings(settings))
+    artifacts = open_artifacts(artifact_settings(settings))
     wall = SystemClock()
     async with open_engine(settings.engine_url) as engine:
         runtime = Runtime(
@@ -131,7 +131,8 @@ def _fetcher(artifacts: ArtifactStore) -> Fetch:
     return fetch
 
 
-def _artifact_settings(settings: Settings) -> ArtifactSettings:
+def artifact_settings(settings: Settings) -> ArtifactSettings:
+    """Where and how artifacts are kept."""
     access, secret = settings.s3_access_key, settings.s3_secret_key
     return ArtifactSettings(
         url=settings.artifacts_url,

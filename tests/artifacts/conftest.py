@@ -7,6 +7,7 @@ import pytest
 
 from tests.artifacts import servers
 from tests.artifacts.servers import S3Server, s3_settings
+from tests.artifacts.waits import Waits
 from tests.faults.http_proxy import FaultyProxy
 from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts
 
@@ -52,3 +53,14 @@ def store(settings: ArtifactSettings) -> ArtifactStore:
 async def proxy(s3_server: S3Server) -> AsyncIterator[FaultyProxy]:
     async with FaultyProxy.before(s3_server.port) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+@pytest.fixture
+def behind(proxy: FaultyProxy, waits: Waits) -> ArtifactStore:
+    """A store that is reached through the proxy only, and waits for nothing between tries."""
+    return open_artifacts(s3_settings(proxy.url), dice=lambda: 0.5, sleep=waits.sleep)

@@ -17,6 +17,7 @@ from tidegate.core.retry import (
     Rule,
     Steps,
     delay,
+    error_fault,
     next_delay,
 )
 from tidegate.core.retry_json import policy_from_json, policy_to_json
@@ -43,7 +44,7 @@ backoffs: st.SearchStrategy[Backoff] = st.one_of(exponentials(), steps)
 counts = st.integers(min_value=1, max_value=1_000)
 rules = st.builds(Rule, error=st.sampled_from(NAMES), retry=st.just(False)) | st.builds(
     Rule,
-    error=st.sampled_from(NAMES) | st.text(min_size=1, max_size=9),
+    error=st.sampled_from(NAMES) | st.text(min_size=1, max_size=9).filter(lambda name: error_fault(name) is None),
     max_attempts=st.none() | counts,
     backoff=st.none() | backoffs,
 )

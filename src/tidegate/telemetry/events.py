@@ -5,11 +5,11 @@ payload or a result, which may hold what a user sent.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias
 
 from tidegate.core.job import Bury, Cancel, Defer, Job, JobId, NewJob, Owner, Refund, Retry, Settlement, Succeed
 
@@ -220,27 +220,23 @@ Event: TypeAlias = JobStep | ProcessStep
 Listener: TypeAlias = Callable[[Event], None]
 
 
+_ENDED: Final[Mapping[type[Settlement], Ended]] = {
+    Succeed: Ended.SUCCEEDED,
+    Retry: Ended.RETRIED,
+    Defer: Ended.DEFERRED,
+    Bury: Ended.FAILED,
+    Cancel: Ended.CANCELLED,
+}
+
+
 def finished(job: Job, settlement: Settlement, *, now: datetime, latency: timedelta | None = None) -> Finished:
     """The event of a settlement that was applied to `job` (as it was claimed) at about `now`."""
-    match settlement:
-        case Succeed():
-            return Finished(job=ref(job), ended=Ended.SUCCEEDED, latency=latency)
-        case Cancel():
-            return Finished(job=ref(job), ended=Ended.CANCELLED, latency=latency)
-        case Retry():
-            ended = Ended.RETRIED
-        case Defer():
-            ended = Ended.DEFERRED
-        case Bury():
-            ended = Ended.FAILED
-        case _:
-            assert_never(settlement)
-    refund = None if isinstance(settlement, Retry) else settlement.refund
-    delay = None if isinstance(settlement, Bury) else settlement.delay
-    failure = settlement.failure
+    failure = None if isinstance(settlement, Succeed | Cancel) else settlement.failure
+    refund = settlement.refund if isinstance(settlement, Defer | Bury) else None
+    delay = settlement.delay if isinstance(settlement, Retry | Defer) else None
     return Finished(
         job=ref(job, refund=refund),
-        ended=ended,
+        ended=_ENDED[type(settlement)],
         latency=latency,
         code=failure.code if failure else "",
         error_type=failure.error_type if failure else "",

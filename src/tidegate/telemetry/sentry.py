@@ -18,7 +18,6 @@ from tidegate.telemetry.events import (
     Claimed,
     Dismissed,
     Ended,
-    EndingLost,
     Event,
     Expired,
     Finished,
@@ -32,7 +31,10 @@ from tidegate.telemetry.redaction import REDACTED, clean_fields, rfc3339
 Report: TypeAlias = dict[str, object]
 """An event as Sentry takes it."""
 
-CRUMB_LIMIT: Final = 50
+Capture: TypeAlias = Callable[[Report], object]
+Flush: TypeAlias = Callable[[timedelta], object]
+
+CRUMB_LIMIT: Final = 30
 """Steps remembered of one job, the newest."""
 
 TRAIL_LIMIT: Final = 1_000
@@ -97,9 +99,7 @@ class SentryListener:
     Made by `configure_sentry`; `flush` is called by `close` with the longest it may take.
     """
 
-    def __init__(
-        self, capture: Callable[[Report], object], flush: Callable[[timedelta], object], *, clock: Clock
-    ) -> None:
+    def __init__(self, capture: Capture, flush: Flush, *, clock: Clock) -> None:
         self._capture = capture
         self._flush = flush
         self._clock = clock
@@ -113,7 +113,7 @@ class SentryListener:
         match event:
             case Expired() | Finished(ended=Ended.FAILED):
                 self._capture(_failure([*self._trails.end(event.job.job_id), crumb]))
-            case EndingLost() | Dismissed() | Finished(ended=Ended.SUCCEEDED | Ended.CANCELLED):
+            case Dismissed() | Finished(ended=Ended.SUCCEEDED | Ended.CANCELLED):
                 self._trails.end(event.job.job_id)
             case _:
                 self._trails.add(crumb)
@@ -190,31 +190,34 @@ def configure_sentry(dsn: str, environment: str, release: str, *, clock: Clock |
     Raises ConfigError when the extra is not installed or the DSN is not one.
     """
     try:
-        import sentry_sdk
-        from sentry_sdk.types import Event as SentryEvent
         from sentry_sdk.utils import BadDsn
     except ImportError as exc:
-        raise ConfigError(
-            "a Sentry DSN is set, but sentry-sdk is not installed: pip install 'tidegate[sentry]'"
-        ) from exc
+        raise ConfigError("a Sentry DSN is set, but sentry-sdk is missing: pip install 'tidegate[sentry]'") from exc
     try:
-        client = sentry_sdk.Client(
-            dsn=dsn,
-            environment=environment,
-            release=release,
-            before_send=lambda event, _hint: cast(SentryEvent, scrub(event)),
-            default_integrations=False,  # they patch the process, and would add other jobs' breadcrumbs
-            auto_enabling_integrations=False,
-            include_local_variables=False,
-            include_source_context=False,
-            max_request_body_size="never",
-            auto_session_tracking=False,
-            enable_backpressure_handling=False,  # a thread for traces, of which there are none
-        )  # send_default_pii is off by default; to set it is deprecated
+        capture, flush = _open(dsn, environment, release)
     except BadDsn:
         raise ConfigError("the Sentry DSN is not one: it looks like https://KEY@HOST/PROJECT") from None
-    return SentryListener(
+    return SentryListener(capture, flush, clock=clock or SystemClock())
+
+
+def _open(dsn: str, environment: str, release: str) -> tuple[Capture, Flush]:
+    import sentry_sdk
+    from sentry_sdk.types import Event as SentryEvent
+
+    client = sentry_sdk.Client(
+        dsn=dsn,
+        environment=environment,
+        release=release,
+        before_send=lambda event, _hint: cast(SentryEvent, scrub(event)),
+        default_integrations=False,  # they patch the process, and would add other jobs' breadcrumbs
+        auto_enabling_integrations=False,
+        include_local_variables=False,
+        include_source_context=False,
+        max_request_body_size="never",
+        auto_session_tracking=False,
+        enable_backpressure_handling=False,  # a thread for traces, of which there are none
+    )  # send_default_pii is off: that is its default, and to say so is deprecated
+    return (
         lambda report: client.capture_event(cast(SentryEvent, report)),
         lambda timeout: client.close(timeout=timeout.total_seconds()),
-        clock=clock or SystemClock(),
     )

@@ -12,7 +12,7 @@ from typing import TypeVar
 from tidegate.context import Context, LocalFile, Result, Saved
 from tidegate.core.failure import INVALID_PAYLOAD, Failure, failure_of
 from tidegate.core.job import Lost, Token
-from tidegate.errors import ArtifactError, InvalidInput
+from tidegate.errors import ArtifactNotFound, InvalidInput, TidegateError
 from tidegate.handlers import JobType, Mode, encode
 from tidegate.telemetry.events import ref
 from tidegate.telemetry.logs import job_logger
@@ -49,8 +49,6 @@ class Performer:
         """What came of the handler. Never raises, but when the worker itself is cancelled."""
         try:
             return await self._called(active)
-        except InvalidInput as exc:
-            return Failure(code=INVALID_PAYLOAD, message=str(exc), error_type=type(exc).__name__, transient=False)
         except asyncio.CancelledError as exc:
             if active.why is None:
                 raise  # somebody cancels the worker itself
@@ -62,11 +60,17 @@ class Performer:
     async def _called(self, active: Active) -> Made:
         job = active.lease.job
         job_type = self._to.registry.get(job.spec.type)
-        payload = job_type.check(active.lease.payload)
+        try:
+            payload = job_type.check(active.lease.payload)
+        except InvalidInput as exc:
+            return _unfit(exc)
         if job_type.mode is Mode.ASYNC and not job_type.wants_context and not job_type.files:
             return await self._on_loop(active, job_type, payload, None)
         folder = self._folders[active.lease.token] = self._to.scratch / f"{job.id}-{job.counters.runs}"
-        files = await self._fetched(active, job_type, payload, folder)
+        try:
+            files = await self._fetched(active, job_type, payload, folder)
+        except ArtifactNotFound as exc:
+            return _unfit(exc)
         context = self._context(active, folder, files)
         match job_type.mode:
             case Mode.ASYNC:
@@ -117,12 +121,7 @@ class Performer:
         for name in job_type.files:
             reference = payload.get(name) if isinstance(payload, Mapping) else getattr(payload, name, None)
             if isinstance(reference, str):
-                try:
-                    files[name] = await self._to.fetch(reference, active.lease.job.spec.user_id, inputs)
-                except ArtifactError as exc:
-                    if getattr(exc, "code", None) is None:  # unknown, or somebody else's
-                        raise InvalidInput(f"payload.{name}", str(exc)) from exc
-                    raise
+                files[name] = await self._to.fetch(reference, active.lease.job.spec.user_id, inputs)
         return files
 
     def _context(self, active: Active, folder: Path, files: Mapping[str, LocalFile]) -> Context:
@@ -200,6 +199,11 @@ def _produced(value: object, context: Context | None) -> Produced:
         served_by=wrapped.served_by,
         saved=tuple(context.saved) if context is not None else (),
     )
+
+
+def _unfit(error: TidegateError) -> Failure:
+    """A payload that no run can use: no other attempt would help."""
+    return Failure(code=INVALID_PAYLOAD, message=str(error), error_type=type(error).__name__, transient=False)
 
 
 def _uncancel() -> None:

@@ -39,6 +39,7 @@ class Worker:
         self._actives = Actives()
         self._runs: set[asyncio.Task[None]] = set()
         self._duties: list[asyncio.Task[None]] = []
+        self._hurried = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to claim. Returns at once."""
@@ -54,19 +55,23 @@ class Worker:
         self._duties = [self._duty(self._reaper.work, "reaper"), self._duty(Pruner(to).work, "pruner")]
         to.emit(WorkerStarted(owner=self.owner, slots=to.settings.slots, queues=tuple(to.settings.queues)))
 
-    async def stop(self, *, at_once: bool = False) -> None:
+    def hurry(self) -> None:
+        """End the grace of a stop under way: what still runs is given back now."""
+        self._hurried.set()
+
+    async def stop(self) -> None:
         """Claim no more, let runs finish within their grace, give the others back, stop the heart last.
 
-        `at_once` skips the grace. Nothing is lost either way, and no attempt is burned.
+        Nothing is lost, and no attempt is burned.
         """
         self._to.emit(WorkerStopping(owner=self.owner, running=len(self._actives)))
         self._intake.stop()
         await asyncio.wait([self._intaking], timeout=self._to.settings.lease_for.total_seconds())
-        await self._finish(0.0 if at_once else self._to.settings.grace.total_seconds())
+        await self._finish(self._to.settings.grace.total_seconds(), until=self._hurried)
         given_back = [active for active in self._actives if not active.settled]
         for active in given_back:
             active.stop(Stop.SHUTDOWN)
-        await self._finish(self._to.settings.stop_grace.total_seconds() + 1.0)
+        await self._finish(self._to.settings.stop_grace.total_seconds() + 1.0, until=asyncio.Event())
         await _ended([self._intaking, *self._duties])
         await self._heart.stop()
         self._performer.close()
@@ -93,9 +98,12 @@ class Worker:
     def _freed(self) -> None:
         self._intake.freed()
 
-    async def _finish(self, seconds: float) -> None:
-        if self._runs and seconds:
-            await asyncio.wait(set(self._runs), timeout=seconds)
+    async def _finish(self, seconds: float, *, until: asyncio.Event) -> None:
+        """Wait for all runs, for so long, or until the event."""
+        runs, event = asyncio.gather(*self._runs, return_exceptions=True), asyncio.ensure_future(until.wait())
+        waiting = asyncio.shield(runs)  # the runs go on when the wait ends
+        await asyncio.wait((waiting, event), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        event.cancel()
 
     def _duty(self, work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
         return asyncio.create_task(_unfailing(work, name, self._to), name=f"tidegate-{name}")

@@ -1,6 +1,7 @@
 """Documents, gates, limits and forgetting in memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tidegate.core.job import JobId
@@ -65,7 +66,7 @@ class Papers:
         fits = all(len(self._within(take, now)) + counts[take.key] <= take.limit for take in takes)
         if fits:
             self._state.grants += [Grant(take, now, nonce) for take in takes]
-        return [self._answer(take, now, fits) for take in takes]
+        return [self._answer(replace(take, n=counts[take.key]), now, fits) for take in takes]
 
     def _answer(self, take: Take, now: datetime, granted: bool) -> Taken:
         within = self._within(take, now)

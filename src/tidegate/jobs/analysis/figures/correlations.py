@@ -12,7 +12,7 @@ from tidegate.jobs.analysis.figures.model import Correlation, Correlations
 
 _MOST_COLUMNS = 15
 _MOST_ROWS = 100_000
-_MOST_PAIRS = 40
+_MOST_PAIRS = 105
 _FEWEST_ROWS = 10
 
 

@@ -95,13 +95,18 @@ def pointer(path: tuple[Step, ...]) -> str:
 
 def resolve(document: object, path: tuple[Step, ...]) -> object:
     """The value at a path. Raises LookupError where there is none."""
-    found: object = document
+    found = document
     for step in path:
-        if isinstance(found, dict) or (isinstance(found, list) and isinstance(step, int)):
-            found = found[step]
-        else:
-            raise LookupError(f"no {step!r} on the way of {pointer(path)}")
+        found = _inside(found, step)
     return found
+
+
+def _inside(found: object, step: Step) -> object:
+    if isinstance(found, dict):
+        return found[step]
+    if isinstance(found, list) and isinstance(step, int):
+        return found[step]
+    raise LookupError(f"there is no {step!r} in {type(found).__name__}")
 
 
 def _magnitude(value: float) -> int:

@@ -33,8 +33,8 @@ def duplicates(facts: Facts) -> Iterator[Insight]:
     if part.count:
         cite = facts.evidence()
         template = (
-            "{count:count} rows ({share:percent}) repeat an earlier row in every cell. Unless they are genuine "
-            "repeats, counts and sums are too high by them."
+            "{count:count} rows ({share:percent}) repeat an earlier row in every cell. Unless they are "
+            "genuine repeats, counts and sums are too high by them."
         )
         yield Insight(
             id="duplicates",
@@ -55,8 +55,8 @@ def ragged(facts: Facts) -> Iterator[Insight]:
         cite = facts.evidence()
         template = (
             "{count:count} rows ({share:percent}) are malformed: {short:count} have too few cells and "
-            "{long:count} too many, the first being row {examples.0:count}. Cells that lack count as missing, "
-            "extra ones are ignored."
+            "{long:count} too many, the first being row {examples.0:count}. Cells that lack count as "
+            "missing, extra ones are ignored."
         )
         yield Insight(
             id="ragged",
@@ -121,8 +121,8 @@ def spellings(facts: Facts) -> Iterator[Insight]:
     for name in facts.quality.spelling_variants:
         cite = facts.evidence()
         template = (
-            "{variants:count} of {distinct:count} values of {name} differ from another only by capitals, blanks "
-            "or dashes, and are counted apart."
+            "{variants:count} of {distinct:count} values of {name} differ from another only by capitals, "
+            "blanks or dashes, and are counted apart."
         )
         yield Insight(
             id=f"spelling:{name}",
@@ -143,8 +143,8 @@ def gaps(facts: Facts) -> Iterator[Insight]:
         cite = facts.evidence()
         part = time.empty_buckets / time.buckets
         template = (
-            "{empty_buckets:count} of {buckets:count} {bucket}s between {first_at:text} and {last_at:text} have "
-            "no row."
+            "{empty_buckets:count} of {buckets:count} {bucket}s between {first_at:text} and {last_at:text} "
+            "have no row."
         )
         yield Insight(
             id="gaps",

@@ -20,7 +20,9 @@ def contribution(facts: Facts) -> Iterator[Insight]:
         if part < 0.4 or part < 1.5 * group.share:
             continue
         cite = facts.evidence()
-        template = "{by} {value:text} has {share:percent} of the rows but {share_of_sum:percent} of the sum of {measure}."
+        template = (
+            "{by} {value:text} has {share:percent} of the rows but {share_of_sum:percent} of all {measure}."
+        )
         at = ("kpis", "segments", index, "groups", best)
         yield Insight(
             id=f"contribution:{segment.measure}:{segment.by}",
@@ -60,7 +62,8 @@ def segments(facts: Facts) -> Iterator[Insight]:
 def _segment_template(segment: Segment) -> str:
     last = len(segment.groups) - 1
     return (
-        "Average {measure} is highest for {groups.0.value:text} ({groups.0.mean:amount}, {groups.0.count:count} "
+        "Average {measure} is highest for {groups.0.value:text} ({groups.0.mean:amount}, "
+        "{groups.0.count:count} "
         f"rows) and lowest for {{groups.{last}.value:text}} ({{groups.{last}.mean:amount}}, "
         f"{{groups.{last}.count:count}} rows). {{by}} explains {{explained:percent}} of the variation in "
         "{measure}."
@@ -82,8 +85,8 @@ def correlations(facts: Facts) -> Iterator[Insight]:
         lead = pair.pearson if abs(pair.pearson) == strength else pair.spearman
         together = "rise and fall together" if lead > 0 else "move in opposite directions"
         template = (
-            "Over {count:count} rows their correlation is {pearson:amount} (Pearson) and {spearman:amount} by rank "
-            "(Spearman)."
+            "Over {count:count} rows their correlation is {pearson:amount} (Pearson) and {spearman:amount} "
+            "by rank (Spearman)."
         )
         yield Insight(
             id=f"correlation:{pair.a}:{pair.b}",

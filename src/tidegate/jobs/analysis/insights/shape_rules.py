@@ -63,8 +63,9 @@ def outliers(facts: Facts) -> Iterator[Insight]:
             continue
         cite = facts.evidence()
         template = (
-            "{mad.count:count} of {count:count} values lie outside {mad.low:amount} to {mad.high:amount}. The "
-            "farthest is {extremes.0.value:amount} in row {extremes.0.row:count}; the median is {median:amount}."
+            "{mad.count:count} of {count:count} values lie outside {mad.low:amount} to {mad.high:amount}. "
+            "The farthest is {extremes.0.value:amount} in row {extremes.0.row:count}; the median is "
+            "{median:amount}."
         )
         yield Insight(
             id=f"outliers:{name}",
@@ -86,8 +87,8 @@ def skew(facts: Facts) -> Iterator[Insight]:
             continue
         cite = facts.evidence()
         template = (
-            "The mean is {mean:amount}, the median {median:amount}; one value in twenty is above {p95:amount}, "
-            "the largest is {max:amount}."
+            "The mean is {mean:amount}, the median {median:amount}; one value in twenty is above "
+            "{p95:amount}, the largest is {max:amount}."
         )
         most = "{zero_share:percent} of the values are zero. " if zeros else ""
         yield Insight(

@@ -52,8 +52,8 @@ def _trend_text(cite: Evidence, time: TimeFigures, trend: Trend, at: Path) -> st
     change = " ({shift_share:percent})" if trend.shift_share is not None else ""
     cycle = ", once the yearly cycle is taken out" if "month_of_year" in trend.patterns else ""
     template = (
-        f"{{level}} was {{early:amount}} in the first {some} and {{late:amount}} in the last {some}{change}. A "
-        f"straight line explains {{fit:percent}} of the variation between {time.bucket}s{cycle}."
+        f"{{level}} was {{early:amount}} in the first {some} and {{late:amount}} in the last {some}{change}. "
+        f"A straight line explains {{fit:percent}} of the variation between {time.bucket}s{cycle}."
     )
     return cite.say(at, template, level=_level(trend, time))
 
@@ -65,8 +65,8 @@ def steps(facts: Facts) -> Iterator[Insight]:
             continue
         cite = facts.evidence()
         template = (
-            "{level} was {before:amount} before {at:text} and {after:amount} from then on. This one step explains "
-            "{explained:percent} of the variation between {bucket}s."
+            "{level} was {before:amount} before {at:text} and {after:amount} from then on. This one step "
+            "explains {explained:percent} of the variation between {bucket}s."
         )
         size = _shift(trend.step.change_share)
         yield Insight(
@@ -91,8 +91,8 @@ def cycles(facts: Facts) -> Iterator[Insight]:
             cite, spoken = facts.evidence(), period.replace("_", " ")
             template = (
                 "{name} is highest for {peak.label:text} ({peak.value:amount}) and lowest for "
-                "{trough.label:text} ({trough.value:amount}). Over {cycles:amount} cycles, the {period} explains "
-                "{strength:percent} of the variation around the trend."
+                "{trough.label:text} ({trough.value:amount}). Over {cycles:amount} cycles, the {period} "
+                "explains {strength:percent} of the variation around the trend."
             )
             yield Insight(
                 id=f"cycle:{trend.measure}:{period}",

@@ -1,0 +1,238 @@
+"""`tidegate jobs ...`: the same routes that any client uses."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tidegate.cli import EXIT_FAILED
+from tidegate.cli.display import Watch, details, row_of, table
+from tidegate.cli.service import Service, reach
+from tidegate.clock import SystemClock
+from tidegate.errors import InvalidInput, ResultTimeout
+
+POLLS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between looks at a job that is waited for; the last repeats."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which server, which user, which form."""
+
+    url: Annotated[str | None, Parameter(help="Server (TIDEGATE_URL); else the running one, else no server.")] = None
+    user: Annotated[str | None, Parameter(help="Whose jobs (TIDEGATE_USER); else the account's name.")] = None
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which jobs."""
+
+    status: Annotated[str | None, Parameter(help="A status, or scheduled, ready, retrying, dead_letter ...")] = None
+    type: Annotated[str | None, Parameter(help="A job type.")] = None
+    queue: Annotated[str | None, Parameter(help="A queue.")] = None
+    tag: Annotated[str | None, Parameter(help="A tag.")] = None
+    error: Annotated[str | None, Parameter(help="Text in the error.")] = None
+    limit: Annotated[int, Parameter(help="At most so many (1 to 200).")] = 20
+    cursor: Annotated[str | None, Parameter(help="Go on after a page: its `next`.")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked of the new job."""
+
+    payload: Annotated[str, Parameter(help="JSON, or @FILE, or - for stdin.")] = "{}"
+    file: Annotated[Path | None, Parameter(help="Upload this file and name it in the payload's `file`.")] = None
+    key: Annotated[str | None, Parameter(help="Idempotency key.")] = None
+    queue: Annotated[str | None, Parameter(help="Queue.")] = None
+    priority: Annotated[int | None, Parameter(help="0 to 9, higher first.")] = None
+    delay: Annotated[float | None, Parameter(help="Seconds until it is due.")] = None
+    max_attempts: Annotated[int | None, Parameter(help="Attempts before it is a dead letter.")] = None
+    timeout: Annotated[float | None, Parameter(help="Seconds that one run may take.")] = None
+    tag: Annotated[list[str] | None, Parameter(help="A tag; may be repeated.")] = None
+
+
+def show_jobs(*, which: Filters | None = None, where: Where | None = None) -> int:
+    """List jobs, newest first."""
+    chosen, place = which or Filters(), where or Where()
+
+    async def ask(service: Service) -> int:
+        page = await service.get(
+            "/jobs",
+            status=chosen.status,
+            type=chosen.type,
+            queue=chosen.queue,
+            tag=chosen.tag,
+            error=chosen.error,
+            limit=chosen.limit,
+            cursor=chosen.cursor,
+        )
+        if place.as_json:
+            _print_json(page)
+            return 0
+        items = page.get("items")
+        rows = [row_of(item) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+        table(rows)
+        if page.get("next"):
+            sys.stderr.write(f"more: --cursor {page['next']}\n")
+        return 0
+
+    return _with(place, ask)
+
+
+def show_job(job_id: str, /, *, where: Where | None = None) -> int:
+    """Show one job and its history."""
+    place = where or Where()
+
+    async def ask(service: Service) -> int:
+        job = await service.get(f"/jobs/{job_id}")
+        history = await service.get(f"/jobs/{job_id}/history")
+        if place.as_json:
+            _print_json({**job, "history": history.get("items", [])})
+        else:
+            details(job, history)
+        return 0
+
+    return _with(place, ask)
+
+
+def submit(
+    job_type: Annotated[str, Parameter(help="The job type; see `GET /job-types`.")],
+    /,
+    *,
+    order: Order | None = None,
+    wait: Annotated[bool, Parameter(negative=(), help="Wait for it and print its result.")] = False,
+    where: Where | None = None,
+) -> int:
+    """Submit a job and print its id."""
+    asked, place = order or Order(), where or Where()
+
+    async def ask(service: Service) -> int:
+        answer = await service.post("/jobs", await _body(job_type, asked, service))
+        job_id = str(answer.body["job_id"])
+        if wait:
+            return await _wait(service, job_id, 600.0, as_json=place.as_json)
+        if place.as_json:
+            _print_json(answer.body)
+        else:
+            sys.stdout.write(f"{job_id}\n")
+        return 0
+
+    return _with(place, ask)
+
+
+def cancel(job_id: str, /, *, where: Where | None = None) -> int:
+    """Cancel a job, or ask its run to stop."""
+    return _act(job_id, "cancel", where or Where())
+
+
+def retry(job_id: str, /, *, where: Where | None = None) -> int:
+    """Queue a failed or cancelled job again, as if new."""
+    return _act(job_id, "retry", where or Where())
+
+
+def wait(
+    job_id: str,
+    /,
+    *,
+    timeout: Annotated[float, Parameter(help="Seconds to wait; then exit code 124.")] = 600.0,
+    where: Where | None = None,
+) -> int:
+    """Wait for a job, showing its progress, and print its result. Exit code 1 unless it succeeds."""
+    place = where or Where()
+    return _with(place, lambda service: _wait(service, job_id, timeout, as_json=place.as_json))
+
+
+def _with(where: Where, ask: Callable[[Service], Awaitable[int]]) -> int:
+    async def run() -> int:
+        async with reach(where.url, where.user) as service:
+            return await ask(service)
+
+    return asyncio.run(run())
+
+
+def _act(job_id: str, verb: str, where: Where) -> int:
+    async def ask(service: Service) -> int:
+        answer = await service.post(f"/jobs/{job_id}/{verb}")
+        if where.as_json:
+            _print_json(answer.body)
+        else:
+            sys.stdout.write(f"{job_id} {answer.body.get('phase') or answer.body.get('status')}\n")
+        return 0
+
+    return _with(where, ask)
+
+
+async def _body(job_type: str, order: Order, service: Service) -> dict[str, object]:
+    payload = _payload(order.payload)
+    if order.file is not None:
+        payload["file"] = await service.upload(order.file)
+    given = {
+        "idempotency_key": order.key,
+        "queue": order.queue,
+        "priority": order.priority,
+        "delay": order.delay,
+        "max_attempts": order.max_attempts,
+        "timeout": order.timeout,
+        "tags": order.tag,
+    }
+    body: dict[str, object] = {"type": job_type, "payload": payload}
+    return body | {name: value for name, value in given.items() if value is not None}
+
+
+def _payload(text: str) -> dict[str, object]:
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        payload = json.loads(text)
+    except (OSError, ValueError) as exc:
+        raise InvalidInput("payload", f"it is no JSON: {exc}") from exc
+    if not isinstance(payload, dict):
+        raise InvalidInput("payload", "it must be a JSON object")
+    return payload
+
+
+async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool) -> int:
+    status = await _ended(service, job_id, timeout, quiet=as_json)
+    if status["status"] != "succeeded":
+        if as_json:
+            _print_json(status)
+        message = status.get("error_message") or status["status"]
+        sys.stderr.write(f"tidegate: job {job_id} {status['status']}: {status.get('error') or ''} {message}\n")
+        return EXIT_FAILED
+    if status.get("result_url"):
+        sys.stdout.buffer.write(await service.result(job_id) + b"\n")
+        sys.stdout.flush()
+    return 0
+
+
+async def _ended(service: Service, job_id: str, timeout: float, *, quiet: bool) -> Mapping[str, object]:
+    clock = SystemClock()
+    deadline = clock.monotonic() + timeout
+    polls = iter(POLLS)
+    poll = next(polls)
+    with Watch(job_id, quiet=quiet) as watch:
+        while True:
+            status = await service.get(f"/jobs/{job_id}/status")
+            watch.show(status)
+            if status["status"] in ("succeeded", "failed", "cancelled"):
+                return status
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                raise ResultTimeout(job_id, str(status["status"]))
+            await asyncio.sleep(min(poll, left))
+            poll = min(next(polls, poll), 1.0 if status.get("progress") else 15.0)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -1,0 +1,160 @@
+"""How commands reach jobs: over HTTP, at the address given, at the one a running server noted, or in-process.
+
+Without a server, the API itself is opened in this process, on the engine that the settings name and without
+a worker: so every command means the same everywhere.
+"""
+
+import asyncio
+import getpass
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from tidegate.app import Tidegate
+from tidegate.config import Settings, load
+from tidegate.errors import (
+    InvalidInput,
+    JobNotFound,
+    Refused,
+    ServiceError,
+)
+
+SERVER_FILE = "server.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response that was no error: its status and decoded body."""
+
+    status: int
+    body: Mapping[str, object]
+
+
+class Service:
+    """One user's view of a Tidegate API. Problems come back as exceptions of the error tree."""
+
+    def __init__(self, http: httpx2.AsyncClient, where: str) -> None:
+        self._http = http
+        self.where = where
+
+    async def get(self, path: str, **query: object) -> Mapping[str, object]:
+        """GET a JSON object; parameters that are None are left out."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return (await self._send("GET", path, params=given)).body
+
+    async def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """POST a JSON body, or none."""
+        content = None if body is None else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", **(headers or {})} if content is not None else dict(headers or {})
+        return await self._send("POST", path, content=content, headers=sent)
+
+    async def upload(self, path: Path) -> str:
+        """Upload a file; what a payload names it by. Raises InvalidInput when it can't be read."""
+        try:
+            data = await asyncio.to_thread(path.read_bytes)
+        except OSError as exc:
+            raise InvalidInput("file", f"{path} can't be read: {exc.strerror}") from exc
+        headers = {"X-File-Name": path.name, "Content-Type": "application/octet-stream"}
+        answer = await self._send("POST", "/uploads", content=data, headers=headers)
+        return str(answer.body["file"])
+
+    async def result(self, job_id: str) -> bytes:
+        """A succeeded job's result, as it is stored."""
+        response = await self._request("GET", f"/jobs/{job_id}/result")
+        return response.content
+
+    async def _send(self, method: str, path: str, **options: object) -> Answer:
+        response = await self._request(method, path, **options)
+        try:
+            body = response.json()
+        except ValueError as exc:
+            raise ServiceError(f"{self.where} answered {response.status_code} with no JSON") from exc
+        return Answer(response.status_code, body if isinstance(body, dict) else {"items": body})
+
+    async def _request(self, method: str, path: str, **options: object) -> httpx2.Response:
+        request = self._http.build_request(method, path, **options)  # type: ignore[arg-type]
+        try:
+            response = await self._http.send(request)
+        except httpx2.HTTPError as exc:
+            raise ServiceError(f"{self.where} can't be reached ({type(exc).__name__}): is the server running?") from exc
+        if response.status_code >= 400:
+            raise problem(response, path)
+        return response
+
+
+def problem(response: httpx2.Response, path: str) -> Exception:
+    """The exception that an error response stands for."""
+    try:
+        said = response.json()
+    except ValueError:
+        said = {}
+    detail = str(said.get("detail") or said.get("title") or said.get("error") or f"status {response.status_code}")
+    job_id = path.split("/")[2] if path.startswith("/jobs/") else ""
+    match response.status_code:
+        case 404 if job_id:
+            return JobNotFound(job_id)
+        case 409:
+            return Refused(detail)
+        case 429:
+            return Refused(detail)
+        case status if status < 500:
+            return InvalidInput("", detail)
+        case _:
+            return ServiceError(f"the server says: {detail}")
+
+
+def user() -> str:
+    """Who asks: `TIDEGATE_USER`, or the name of the account."""
+    return os.environ.get("TIDEGATE_USER") or getpass.getuser()
+
+
+@asynccontextmanager
+async def reach(url: str | None, user_id: str | None) -> AsyncIterator[Service]:
+    """The service at `url`, at the running server of this data folder, or in this process."""
+    headers = {"X-User-ID": user_id or user()}
+    address = url or os.environ.get("TIDEGATE_URL") or running(load())
+    if address:
+        async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as http:
+            yield Service(http, address)
+        return
+    async with AsyncExitStack() as stack:
+        transport = await stack.enter_async_context(_in_process())
+        http = httpx2.AsyncClient(base_url="http://in-process", headers=headers, transport=transport, timeout=30)
+        yield Service(await stack.enter_async_context(http), "the engine")
+
+
+def running(settings: Settings) -> str | None:
+    """The address that a server of this data folder noted, if its process lives."""
+    try:
+        noted = json.loads((settings.data_dir / SERVER_FILE).read_text())
+        url, pid = str(noted["url"]), int(noted["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return url if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _in_process() -> AsyncIterator[httpx2.ASGITransport]:
+    from tidegate.cli.serving import application
+    from tidegate.http.app import create_app
+
+    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0)
+    served: Tidegate = application(settings)
+    api = create_app(served, worker=False)
+    async with api.router.lifespan_context(api):
+        yield httpx2.ASGITransport(app=api)

@@ -1,0 +1,85 @@
+"""`tidegate serve` and `tidegate worker`."""
+
+import asyncio
+import importlib
+import signal
+from typing import Annotated
+
+import uvloop
+from cyclopts import Parameter
+
+from tidegate.app import Tidegate
+from tidegate.config import Settings, load
+from tidegate.errors import ConfigError
+from tidegate.jobs import builtin
+from tidegate.wiring import observe
+
+Flag = Annotated[str | None, Parameter()]
+
+
+def serve(
+    app: Annotated[str, Parameter(help="module:attribute of a Tidegate application; empty: the built-in types.")] = "",
+    *,
+    host: Annotated[str | None, Parameter(help="Address to listen on (TIDEGATE_HOST).")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on (TIDEGATE_PORT); 0 picks a free one.")] = None,
+    worker: Annotated[bool, Parameter(help="Run jobs in this process too.")] = True,
+) -> None:
+    """Serve the HTTP API, with an embedded worker, until SIGTERM or Ctrl-C."""
+    from tidegate.http.server import serve as serve_http
+
+    given = {name: value for name, value in (("app", app), ("host", host), ("port", port)) if value not in ("", None)}
+    settings = load(**given)
+    uvloop.run(serve_http(application(settings), settings, worker=worker))
+
+
+def work(
+    app: Annotated[str, Parameter(help="module:attribute of a Tidegate application; empty: the built-in types.")] = "",
+) -> None:
+    """Run jobs until SIGTERM or Ctrl-C; a second signal gives them back at once."""
+    settings = load(app=app) if app else load()
+    uvloop.run(_work(application(settings)))
+
+
+async def _work(served: Tidegate) -> None:
+    loop = asyncio.get_running_loop()
+    signals = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        signals[1 if signals[0].is_set() else 0].set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with served.connected():
+        worker = served.system.worker()
+        await worker.start()
+        await signals[0].wait()
+        stopping = asyncio.create_task(worker.stop())
+        impatient = asyncio.create_task(signals[1].wait())
+        await asyncio.wait((stopping, impatient), return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            worker.hurry()
+        await stopping
+        impatient.cancel()
+
+
+def application(settings: Settings) -> Tidegate:
+    """The application that settings name, with its logs set up, or the one with the built-in job types."""
+    emit = observe(settings)
+    if not settings.app:
+        served = Tidegate(settings, emit=emit)
+        builtin.register(served.registry, timeout=settings.job_timeout)
+        return served
+    found = load_application(settings.app)
+    return found.configured(settings, emit)
+
+
+def load_application(place: str) -> Tidegate:
+    """Import `module:attribute`; raises ConfigError when that is no application."""
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute or "app")
+    except (ImportError, AttributeError) as exc:
+        raise ConfigError(f"application {place!r} can't be loaded: {exc}") from exc
+    if not isinstance(found, Tidegate):
+        raise ConfigError(f"application {place!r} is a {type(found).__name__}, not a Tidegate")
+    return found

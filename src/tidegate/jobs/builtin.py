@@ -1,0 +1,42 @@
+"""The job types that come with Tidegate, as an application serves them. Their libraries load when a job runs."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from tidegate.context import Context
+from tidegate.handlers import Registry
+from tidegate.jobs.analysis import analyse
+
+CONTENT_TYPES = {".json": "application/json", ".png": "image/png"}
+
+
+class AnalysisPayload(BaseModel):
+    """Which file to analyse."""
+
+    file: Annotated[
+        str, Field(description="What POST /uploads answered as `file`.", examples=["upload:0190b2a4-..."])
+    ]
+
+
+def analysis(payload: AnalysisPayload, ctx: Context) -> dict[str, object]:
+    """Analyse a CSV, TSV, Excel, Parquet or JSON file: schema, quality, KPIs, charts, insights with evidence."""
+    source = ctx.files["file"]
+    output = ctx.scratch / "analysis"
+    output.mkdir()
+    made = analyse(source.path, name=source.name, output=output, progress=ctx.progress)
+    for path in sorted(output.rglob("*")):
+        if path.is_file():
+            ctx.save(path.relative_to(output).as_posix(), path, _content_type(path))
+    return made.result
+
+
+def register(registry: Registry, *, timeout: timedelta) -> None:
+    """Add every built-in job type to `registry`."""
+    registry.add("analysis", analysis, {"cpu": True, "files": ("file",), "timeout": timeout})
+
+
+def _content_type(path: Path) -> str:
+    return CONTENT_TYPES.get(path.suffix, "application/octet-stream")
