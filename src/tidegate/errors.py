@@ -94,7 +94,7 @@ class IdempotencyConflict(Refused):
 
     def __init__(self, key: str, job_id: str) -> None:
         super().__init__(
-            f"idempotency key {key!r} was used for job {job_id} with another request; "
+            f"this idempotency key was used for job {job_id} with another request; "
             "send the same request again, or choose a new key"
         )
         self.key = key

@@ -12,6 +12,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from tests.artifacts.servers import S3Server, s3_settings
+from tests.artifacts.traversals import TRAVERSALS
 from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts
 from tidegate.artifacts.backend import ObjectBackend
 from tidegate.artifacts.tries import Tries
@@ -148,6 +149,21 @@ async def test_list_and_delete_prefix_go_through_every_page(store: ArtifactStore
     assert await found(store, "many") == paths
     assert await store.delete_prefix("many") == 120
     assert await found(store, "many") == []
+
+
+@pytest.mark.parametrize("path", TRAVERSALS)
+async def test_every_verb_refuses_it_before_the_store_is_asked(path: str, tmp_path: Path) -> None:
+    store = open_artifacts(ArtifactSettings(url="memory://"))
+    with pytest.raises(InvalidInput):
+        await store.put(path, b"x", content_type="text/plain")
+    with pytest.raises(InvalidInput):
+        await store.get(path, max_bytes=1)
+    with pytest.raises(InvalidInput):
+        await anext(store.stream(path))
+    with pytest.raises(InvalidInput):
+        await store.download(path, tmp_path / "copy")
+    with pytest.raises(InvalidInput):
+        await store.head(path)
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "..", "a//", "a/../b"])

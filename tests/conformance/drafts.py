@@ -23,7 +23,7 @@ from tidegate.core.job import (
     Succeed,
 )
 from tidegate.core.query import JobQuery
-from tidegate.core.verbs import ClaimRequest, Gate, Pace
+from tidegate.core.verbs import ClaimRequest, Gate, Pace, ReclaimRequest
 
 LANES = (
     lane(),
@@ -41,7 +41,7 @@ GATES = {"one": ("upstream:a", "queue:low"), "two": ("upstream:p",)}
 INSTANT = timedelta(0)
 HOUR = timedelta(hours=1)
 
-places = st.integers(min_value=0, max_value=60)
+places = st.integers(min_value=0, max_value=3) | st.integers(min_value=0, max_value=60)
 """Which of the things met so far; 0 is the newest."""
 
 small_delays = st.sampled_from([INSTANT, INSTANT, seconds(1), seconds(5), HOUR])
@@ -141,12 +141,12 @@ requests = st.builds(
     limit=st.sampled_from([0, 1, 1, 2, 3, 8]),
     lease_for=st.sampled_from([seconds(2), seconds(30)]),
     share=st.sampled_from([None, None, 0, 1, 2]),
+    held=st.sampled_from([{}, {"a": 1}, {"a": 2, "b": 1}]),
 )
 
 gate_values = st.builds(
     Gate,
     name=st.just(""),
-    not_before=st.none(),
     limit=st.sampled_from([None, 0, 1, 2, 5]),
     pace=st.none() | st.builds(Pace, period=st.sampled_from([seconds(1), seconds(7)]), burst=st.sampled_from([1, 3])),
 )
@@ -164,5 +164,13 @@ queries = st.builds(
     offset=st.sampled_from([0, 0, 2]),
 ) | st.builds(JobQuery, phase=st.sampled_from(Phase), limit=st.sampled_from([2, 50]))
 
-LEAPS = (0.000001, 0.5, 1.0, 1.999999, 2.0, 5.0, 30.0, 60.0, 3_600.0, 100_000.0)
-reapers = st.sampled_from([REAPER, WORKER])
+leaps = st.sampled_from([0.000001, 0.5, 1.0, 1.999999, 2.0, 5.0, 30.0, 60.0, 3_600.0, 100_000.0])
+
+reclaims = st.builds(
+    ReclaimRequest,
+    owner=st.sampled_from([REAPER, REAPER, WORKER]),
+    limit=st.sampled_from([0, 1, 2, 100]),
+    lease_for=st.sampled_from([seconds(2), seconds(30)]),
+    overdue_by=st.sampled_from([INSTANT, seconds(2)]),
+    dead=st.sampled_from([(), (), (WORKER,), (WORKER, OTHER_WORKER, REAPER)]),
+)

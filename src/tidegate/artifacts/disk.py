@@ -13,7 +13,7 @@ from typing import IO, TypeAlias
 from obstore.store import LocalStore
 
 from tidegate.artifacts.backend import Opened, info, opened
-from tidegate.artifacts.paths import check_path
+from tidegate.core.paths import check_path
 from tidegate.errors import ArtifactRefused, InvalidInput
 from tidegate.ports import ArtifactInfo
 

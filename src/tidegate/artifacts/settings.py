@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from tidegate.artifacts.paths import check_prefix, check_segment
+from tidegate.core.paths import check_prefix, check_segment
 from tidegate.core.retry import Backoff, Exponential
 from tidegate.errors import ConfigError, InvalidInput
 

@@ -13,9 +13,9 @@ from typing import IO, Final, TypeAlias
 
 from tidegate.artifacts.backend import Backend, Opened
 from tidegate.artifacts.faults import STORE_FAULTS, Errand
-from tidegate.artifacts.paths import check_path, check_prefix
 from tidegate.artifacts.spool import rewindable
 from tidegate.artifacts.tries import Tries
+from tidegate.core.paths import check_path, check_prefix
 from tidegate.errors import ArtifactNotFound, ArtifactUnavailable, InvalidInput, TooLarge
 from tidegate.ports import ArtifactInfo, Stored
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tidegate.artifacts.paths import upload_meta_path, upload_path
+from tidegate.core.paths import upload_meta_path, upload_path
 from tidegate.errors import ArtifactNotFound, UploadTooLarge
 from tidegate.ports import Artifacts
 

@@ -5,7 +5,7 @@ obviously right over being fast.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -93,14 +93,21 @@ class MemoryEngine:
 
     async def settle(self, endings: Sequence[Ending]) -> list[Settled]:
         """See `ports.JobQueue.settle`."""
-        follow_ups = [job for ending in endings for job in ending.then]
-        for job in follow_ups:
+        for job in (job for ending in endings for job in ending.then):
             check_follow_up(job)
         with self._lock:
             answers = [self._settle(ending) for ending in endings]
-        ended = (f"job:{ending.job_id}" for ending in endings)
-        self._bell.ring({*ended, *(_topic(job.spec.lane.queue) for job in follow_ups)})
+            topics = {topic for ending in endings for topic in self._touched(ending)}
+        self._bell.ring(topics)
         return answers
+
+    def _touched(self, ending: Ending) -> Iterator[str]:
+        """The topics that an ending may matter to: its job, where that is ready again, and its follow-ups."""
+        yield f"job:{ending.job_id}"
+        record = self._state.records.get(ending.job_id)
+        if record is not None and record.ready:
+            yield _topic(record.job.lane.queue)
+        yield from (_topic(job.spec.lane.queue) for job in ending.then)
 
     def _settle(self, ending: Ending) -> Settled:
         record = self._state.records.get(ending.job_id)

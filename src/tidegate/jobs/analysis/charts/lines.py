@@ -1,6 +1,6 @@
 """Charts along the time axis."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import nan
 from statistics import fmean
 
@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from tidegate.jobs.analysis.charts.style import BLUE, INK, ORANGE, PALE, plot_area, tidy
 from tidegate.jobs.analysis.figures.model import Point, Trend
 from tidegate.jobs.analysis.insights.evidence import amount
+
+_EPOCH = datetime(1970, 1, 1)
 
 
 def line(figure: Figure, trend: Trend) -> None:
@@ -23,6 +25,7 @@ def line(figure: Figure, trend: Trend) -> None:
     axes.plot(days, values, color=PALE if smooth else BLUE, linewidth=1.8, marker="o", markersize=_dot(days))
     if smooth:
         axes.plot([at for at, _ in smooth], [mean for _, mean in smooth], color=BLUE, linewidth=2.6)
+    axes.xaxis_date()
     tidy(axes)
     _room(axes, trend)
     _mark(axes, trend.highest, above=True)
@@ -35,24 +38,25 @@ def has_smooth(trend: Trend) -> bool:
     return bool(trend.patterns and _smooth(points, trend.window))
 
 
-def _smooth(points: list[Point], window: int) -> list[tuple[datetime, float]]:
+def _smooth(points: list[Point], window: int) -> list[tuple[float, float]]:
     """Centred means over `window` buckets; none where a bucket lacks a value."""
     if window < 2 or len(points) < 2 * window:
         return []
-    found: list[tuple[datetime, float]] = []
+    found: list[tuple[float, float]] = []
     for start in range(len(points) - window + 1):
         part = [point.value for point in points[start : start + window] if point.value is not None]
         if len(part) == window:
-            first, last = _day(points[start]), _day(points[start + window - 1])
-            found.append((first + (last - first) / 2, fmean(part)))
+            middle = (_day(points[start]) + _day(points[start + window - 1])) / 2
+            found.append((middle, fmean(part)))
     return found
 
 
-def _day(point: Point) -> datetime:
-    return datetime.fromisoformat(point.at)
+def _day(point: Point) -> float:
+    """Days since 1970, as matplotlib counts dates."""
+    return (datetime.fromisoformat(point.at) - _EPOCH) / timedelta(days=1)
 
 
-def _dot(days: list[datetime]) -> float:
+def _dot(days: list[float]) -> float:
     return 4.5 if len(days) <= 30 else 3.0 if len(days) <= 60 else 0.0
 
 

@@ -26,10 +26,9 @@ def matrix(figure: Figure, figures: Correlations) -> None:
     rows, columns = names[1:], names[:-1]
     grid = [_row(row, columns, index, found) for index, row in enumerate(rows)]
     axes.imshow(grid, cmap=_DIVERGING, vmin=-1, vmax=1, aspect="auto")
-    axes.set_xticks(
-        range(len(columns)), [short(plain(name), 16) for name in columns], rotation=30, ha="right"
-    )
-    axes.set_yticks(range(len(rows)), [short(plain(name), 24) for name in rows], color=INK)
+    below, beside = ([short(plain(name), 22) for name in part] for part in (columns, rows))
+    axes.set_xticks(range(len(columns)), below, rotation=25, ha="right")
+    axes.set_yticks(range(len(rows)), beside, color=INK)
     for side in axes.spines.values():
         side.set_visible(False)
     for index, line in enumerate(grid):

@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tidegate.jobs.analysis.charts.style import BLUE, INK, ORANGE, PALE, SOFT, plain, plot_area, tidy
+from tidegate.jobs.analysis.charts.style import BLUE, INK, ORANGE, PALE, plain, plot_area, short, tidy
 from tidegate.jobs.analysis.columns.table import Column
 from tidegate.jobs.analysis.figures.finite import number
 from tidegate.jobs.analysis.figures.model import NumericFigures, OutlierFigures
@@ -89,21 +89,14 @@ def _box(axes: Axes, column: Column, figures: OutlierFigures) -> None:
     inside = values.filter((values >= figures.iqr.low) & (values <= figures.iqr.high))
     beyond = values.filter((values < figures.iqr.low) | (values > figures.iqr.high))
     dots = beyond.gather_every(max(1, len(beyond) // _MOST_DOTS)).to_list()
-    stats = {
-        "med": figures.median,
-        "q1": _at(values, 0.25),
-        "q3": _at(values, 0.75),
-        "whislo": _at(inside, 0.0),
-        "whishi": _at(inside, 1.0),
-        "fliers": [],
-    }
-    line = {"color": SOFT, "linewidth": 1.2}
-    box, middle = {"facecolor": PALE, "edgecolor": BLUE, "linewidth": 1.2}, {"color": BLUE, "linewidth": 2.2}
-    props = {"boxprops": box, "medianprops": middle, "whiskerprops": line, "capprops": line}
-    axes.bxp([stats], orientation="horizontal", widths=[0.55], patch_artist=True, **props)
-    axes.plot(dots, [1.0] * len(dots), "o", color=ORANGE, alpha=0.45, markersize=4.5, markeredgewidth=0)
+    low, high = _at(values, 0.25), _at(values, 0.75)
+    axes.plot(dots, [0.0] * len(dots), "o", color=ORANGE, alpha=0.45, markersize=4.5, markeredgewidth=0)
+    axes.plot([_at(inside, 0.0), _at(inside, 1.0)], [0.0, 0.0], color=BLUE, linewidth=1.3)
+    axes.barh(0.0, high - low, left=low, height=0.5, color=PALE, edgecolor=BLUE, linewidth=1.3, zorder=3)
+    axes.plot([figures.median] * 2, [-0.25, 0.25], color=BLUE, linewidth=2.4, zorder=4)
+    axes.set_ylim(-0.5, 0.5)
     tidy(axes, grid="x")
-    axes.set_yticks([1.0], [plain(column.name)], color=INK)
+    axes.set_yticks([0.0], [short(plain(column.name), 24)], color=INK)
 
 
 def _at(values: pl.Series, share: float) -> float:

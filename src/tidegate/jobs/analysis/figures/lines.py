@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import fmean
 
 
@@ -37,6 +38,16 @@ def variance_explained(groups: Sequence[Sequence[float]]) -> float:
     total = sum((value - grand) ** 2 for value in everything)
     between = sum(len(group) * (fmean(group) - grand) ** 2 for group in groups if group)
     return min(1.0, between / total) if total else 0.0
+
+
+def correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pearson's coefficient of two equally long series; 0 for under three pairs or where one is constant."""
+    if len(a) < 3:
+        return 0.0
+    mean_a, mean_b = fmean(a), fmean(b)
+    across = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
+    spread = sqrt(sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b))
+    return across / spread if spread else 0.0
 
 
 def best_split(values: Sequence[float], margin: int) -> tuple[int, float] | None:

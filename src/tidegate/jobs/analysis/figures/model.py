@@ -96,10 +96,13 @@ class Phase:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
     """A repeating cycle. `strength` is the share of the detrended variance it explains, corrected for its
-    number of phases; `cycles` how many times the data runs through it."""
+    number of phases; `signal` the variance between phases over that within (F: 1 is chance); `agreement` the
+    correlation of the odd with the even cycles' profile; `cycles` how many times the data runs through it."""
 
     period: str
     strength: float
+    signal: float
+    agreement: float
     cycles: float
     peak: Phase
     trough: Phase

@@ -45,7 +45,7 @@ class Evidence:
         """Fill a sentence. {share:percent} is the figure at `at` + ("share",) written as a percentage;
         {name} is the word given for it.
 
-        Formats: amount (four significant digits), count (a whole number), percent, text.
+        Formats: amount (four significant digits), count (a whole number), percent, change (signed), text.
         """
 
         def fill(field: re.Match[str]) -> str:
@@ -124,4 +124,9 @@ def strongest(found: Iterator[Insight], most: int) -> list[Insight]:
     return sorted(found, key=lambda each: (-each.weight, each.id))[:most]
 
 
-_FORMS: dict[str, Callable[[float], str]] = {"amount": amount, "percent": percent}
+def change(value: float) -> str:
+    """A relative change as a signed percentage: +14%."""
+    return f"+{percent(value)}" if value > 0 else percent(value)
+
+
+_FORMS: dict[str, Callable[[float], str]] = {"amount": amount, "percent": percent, "change": change}

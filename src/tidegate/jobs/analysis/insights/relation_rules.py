@@ -8,6 +8,7 @@ from tidegate.jobs.analysis.insights.facts import Facts
 
 _LEAST_CORRELATION = 0.5
 _LEAST_EXPLAINED = 0.1
+_TWINS = 0.98
 _FEWEST_ROWS = 30
 
 
@@ -79,6 +80,7 @@ def correlations(facts: Facts) -> Iterator[Insight]:
     """Pairs of measures that move together, or against each other."""
     for index, pair in enumerate(facts.kpis.correlations.pairs):
         strength = max(abs(pair.pearson), abs(pair.spearman))
+        twins = min(abs(pair.pearson), abs(pair.spearman)) >= _TWINS
         if strength < _LEAST_CORRELATION or pair.count < _FEWEST_ROWS:
             continue
         cite = facts.evidence()
@@ -93,16 +95,16 @@ def correlations(facts: Facts) -> Iterator[Insight]:
             rule="correlation",
             title=f"{pair.a} and {pair.b} {together}",
             text=cite.say(("kpis", "correlations", "pairs", index), template) + _remark(pair),
-            severity=Severity.HIGH if strength >= 0.8 else Severity.MEDIUM,
+            severity=Severity.HIGH if strength >= 0.8 and not twins else Severity.MEDIUM,
             columns=(pair.a, pair.b),
             evidence=cite.cited,
-            weight=strength,
+            weight=0.5 if twins else strength,
         )
 
 
 def _remark(pair: Correlation) -> str:
     line, rank = abs(pair.pearson), abs(pair.spearman)
-    if min(line, rank) >= 0.98:
+    if min(line, rank) >= _TWINS:
         return " Either says nearly everything the other does."
     if line - rank >= 0.2:
         return " A few extreme rows carry much of it."

@@ -62,10 +62,12 @@ def outliers(facts: Facts) -> Iterator[Insight]:
         if figures.mad.share > 0.05 or worst < 5:
             continue
         cite = facts.evidence()
+        below = facts.kpis.numeric[name].min < figures.mad.low
+        above = facts.kpis.numeric[name].max > figures.mad.high
+        bounds = ["below {mad.low:amount}"] * below + ["above {mad.high:amount}"] * above
         template = (
-            "{mad.count:count} of {count:count} values lie outside {mad.low:amount} to {mad.high:amount}. "
-            "The farthest is {extremes.0.value:amount} in row {extremes.0.row:count}; the median is "
-            "{median:amount}."
+            f"{{mad.count:count}} of {{count:count}} values lie {' or '.join(bounds)}. The farthest is "
+            "{extremes.0.value:amount} in row {extremes.0.row:count}; the median is {median:amount}."
         )
         yield Insight(
             id=f"outliers:{name}",

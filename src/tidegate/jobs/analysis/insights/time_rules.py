@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.jobs.analysis.figures.model import TimeFigures, Trend
+from tidegate.jobs.analysis.figures.model import Pattern, TimeFigures, Trend
 from tidegate.jobs.analysis.insights.evidence import Evidence, Insight, Severity
 from tidegate.jobs.analysis.insights.facts import Facts
 
@@ -12,6 +12,8 @@ _LEAST_SHIFT = 0.05
 _BIG_SHIFT = 0.2
 _LEAST_CYCLE = 0.25
 _LEAST_SWING = 0.05
+_LEAST_SIGNAL = 5.0
+_LARGE_SWING = 0.5
 
 Path = tuple[str, ...]
 
@@ -28,9 +30,9 @@ def _series(facts: Facts) -> Iterator[tuple[TimeFigures, Trend, Path]]:
 
 
 def trends(facts: Facts) -> Iterator[Insight]:
-    """Measures that rise or fall steadily over the whole time."""
+    """Measures that rise or fall steadily over the whole time, not in one step."""
     for time, trend, at in _series(facts):
-        steady = trend.fit >= _LEAST_FIT and trend.slope * trend.shift > 0
+        steady = trend.fit >= _LEAST_FIT and trend.slope * trend.shift > 0 and trend.step is None
         if len(trend.points) < _FEWEST_BUCKETS or not steady or _shift(trend.shift_share) < _LEAST_SHIFT:
             continue
         cite = facts.evidence()
@@ -49,7 +51,7 @@ def trends(facts: Facts) -> Iterator[Insight]:
 
 def _trend_text(cite: Evidence, time: TimeFigures, trend: Trend, at: Path) -> str:
     some = f"{{window:count}} {time.bucket}s" if trend.window > 1 else time.bucket
-    change = " ({shift_share:percent})" if trend.shift_share is not None else ""
+    change = " ({shift_share:change})" if trend.shift_share is not None else ""
     cycle = ", once the yearly cycle is taken out" if "month_of_year" in trend.patterns else ""
     template = (
         f"{{level}} was {{early:amount}} in the first {some} and {{late:amount}} in the last {some}{change}. "
@@ -85,8 +87,7 @@ def cycles(facts: Facts) -> Iterator[Insight]:
     """Measures that follow the hour, the weekday or the month."""
     for time, trend, at in _series(facts):
         for period, pattern in trend.patterns.items():
-            swing = pattern.peak.value - pattern.trough.value
-            if pattern.strength < _LEAST_CYCLE or swing < _LEAST_SWING * abs(pattern.peak.value):
+            if not _is_telling(pattern):
                 continue
             cite, spoken = facts.evidence(), period.replace("_", " ")
             template = (
@@ -104,6 +105,14 @@ def cycles(facts: Facts) -> Iterator[Insight]:
                 evidence=cite.cited,
                 weight=pattern.strength * 0.9,
             )
+
+
+def _is_telling(pattern: Pattern) -> bool:
+    """A strong cycle with some swing; or a weaker one, sure not to be chance, with a large swing."""
+    peak, trough = pattern.peak.value, pattern.trough.value
+    swing = (peak - trough) / (max(abs(peak), abs(trough)) or 1.0)
+    strong = pattern.strength >= _LEAST_CYCLE and swing >= _LEAST_SWING
+    return strong or (pattern.signal >= _LEAST_SIGNAL and swing >= _LARGE_SWING)
 
 
 def _shift(change_share: float | None) -> float:

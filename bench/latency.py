@@ -1,0 +1,42 @@
+"""How long from submit to start, at a steady rate, through a whole worker."""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from bench.measure import Figure, percentile
+from tidegate.app import Tidegate
+from tidegate.config import load
+
+
+async def starts(url: str, rate: float, seconds: float) -> list[float]:
+    """Milliseconds from the call of `submit` to the first line of the handler, one a job."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        app = Tidegate(load(engine=url.format(dir=folder), data_dir=Path(folder), slots=50))
+        waits: list[float] = []
+
+        @app.job("noop")
+        async def noop(payload: dict[str, float]) -> None:
+            waits.append((time.perf_counter() - payload["at"]) * 1_000)
+
+        async with app:
+            count = int(rate * seconds)
+            began = time.perf_counter()
+            for n in range(count):
+                await asyncio.sleep(max(began + n / rate - time.perf_counter(), 0))
+                await app.submit(noop, {"at": time.perf_counter()})
+            while len(waits) < count:
+                await asyncio.sleep(0.01)
+        return waits
+
+
+async def measure(url: str, runs: int, seconds: float) -> list[Figure]:
+    """Percentiles at 50 and at 500 jobs/s, `runs` times."""
+    figures: list[Figure] = []
+    for rate in (50.0, 500.0):
+        series = [await starts(url, rate, seconds) for _ in range(runs)]
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+            values = tuple(percentile(waits, share) for waits in series)
+            figures.append(Figure(group=f"submit → start at {rate:g} jobs/s", name=name, unit="ms", values=values))
+    return figures
