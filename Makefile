@@ -6,10 +6,12 @@ WORKERS ?= 2
 BIN := .venv/bin
 UV := .tools/bin/uv
 CODE := $(wildcard src tests tools bench)
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+# uv has settings of its own: where pip alone was told of an index, uv is told of it too.
+INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}}"
+INSTALL = $(INDEX) $(UV) pip install --quiet --python $(BIN)/python
 # Locked packages come as wheels with a known hash, so nothing unpinned runs while installing.
-LOCKED := $(INSTALL) --require-hashes --no-build -r
-PACKAGE := $(INSTALL) --no-deps --no-build-isolation --editable .
+LOCKED = $(INSTALL) --require-hashes --no-build -r
+PACKAGE = $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadgroup

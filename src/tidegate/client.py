@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidegate.clock import Clock
@@ -12,9 +12,11 @@ from tidegate.core.lifecycle import overdue
 from tidegate.core.query import HistoryEntry, JobQuery, Page
 from tidegate.core.verbs import Cancellation, Dismissal, Receipt, Revival, Submission
 from tidegate.errors import (
+    ArtifactNotFound,
     EngineUnavailable,
     IdempotencyConflict,
     IllegalTransition,
+    InvalidInput,
     JobCancelled,
     JobFailed,
     JobNotFound,
@@ -22,8 +24,8 @@ from tidegate.errors import (
 )
 from tidegate.handlers import Registry
 from tidegate.ports import Artifacts, Engine
-from tidegate.requests import JobRequest, build
-from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, Replayed, Revived, Submitted, ref
+from tidegate.requests import JobRequest, build, fingerprint_of
+from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, JobRef, Replayed, Revived, Submitted, ref
 
 RESULT_LIMIT = 64 * 1024 * 1024
 """Bytes of a result that `result` reads into memory; larger ones are read as artifacts."""
@@ -74,21 +76,50 @@ class Client:
 
     async def submit_many(self, requests: Sequence[JobRequest]) -> list[Accepted]:
         """Accept jobs in one step. All are checked before any is stored; raises as `submit` does."""
-        jobs = [await self._build(request) for request in requests]
-        started = self._to.clock.monotonic()
-        receipts = await self._submit(jobs)
-        latency = timedelta(seconds=self._to.clock.monotonic() - started)
-        return [self._accepted(job, receipt, latency) for job, receipt in zip(jobs, receipts, strict=True)]
+        return await self.store([await self.check(request) for request in requests])
 
-    async def _build(self, request: JobRequest) -> NewJob:
+    async def check(self, request: JobRequest) -> NewJob:
+        """The job that `request` asks for, not stored; raises InvalidInput that names the field."""
         job_type = self._to.registry.get(request.type)
         job = build(request, job_type, self._to.new_id(), self._to.clock.now())
         if job_type.files:
             payload = json.loads(job.payload)
             for name in job_type.files:
                 if isinstance(payload, dict) and isinstance(payload.get(name), str):
-                    await self._to.check_file(payload[name], request.user_id)
+                    await self._check_file(name, payload[name], request.user_id)
         return job
+
+    async def _check_file(self, name: str, reference: str, user_id: str) -> None:
+        try:
+            await self._to.check_file(reference, user_id)
+        except ArtifactNotFound as exc:
+            raise InvalidInput(f"payload.{name}", str(exc)) from exc
+
+    async def store(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        """Accept checked jobs in one step; raises IdempotencyConflict or EngineUnavailable."""
+        started = self._to.clock.monotonic()
+        receipts = await self._submit(jobs)
+        latency = timedelta(seconds=self._to.clock.monotonic() - started)
+        return [self._accepted(job, receipt, latency) for job, receipt in zip(jobs, receipts, strict=True)]
+
+    async def replayed(self, request: JobRequest) -> Accepted | None:
+        """The job that an earlier `request` made under the same key; None when there was none.
+
+        For a request that may not be accepted as a new one: the answer to a repeat is the same, whatever has
+        changed since. Raises IdempotencyConflict when the key belongs to another request.
+        """
+        key = request.idempotency_key
+        if key is None:
+            return None
+        [known] = await self._to.engine.known([(request.user_id, key)])
+        if known is None:
+            return None
+        job_id, first_print = known
+        if first_print != fingerprint_of(request):
+            raise IdempotencyConflict(key, job_id)
+        first_job = JobRef(job_id=job_id, request_id=request.request_id, user_id=request.user_id, type=request.type)
+        self._to.emit(Replayed(job=first_job))
+        return Accepted(job_id, created=False)
 
     async def _submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         """Submit, and once more when the outcome is unknown: ids are ours, so that is safe."""
@@ -103,7 +134,7 @@ class Client:
             case Submission.CREATED:
                 self._to.emit(Submitted(job=ref(job), latency=latency))
             case Submission.REPLAYED:
-                self._to.emit(Replayed(job=ref(job)))
+                self._to.emit(Replayed(job=replace(ref(job), job_id=receipt.job_id)))
             case Submission.CONFLICT:
                 raise IdempotencyConflict(job.spec.idempotency_key or job.id, receipt.job_id)
             case Submission.BUSY:

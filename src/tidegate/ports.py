@@ -64,6 +64,13 @@ class JobQueue(Protocol):
         """
         ...
 
+    async def known(self, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
+        """The job's id and the fingerprint that each (user id, idempotency key) stands for, None where for nothing.
+
+        [known.keys] What `submit` would find, as long as it would find it; nothing changes.
+        """
+        ...
+
     async def claim(self, request: ClaimRequest, nonce: str) -> Claimed:
         """Lease ready jobs to one owner.
 

@@ -59,7 +59,7 @@ def build(request: JobRequest, job_type: JobType, job_id: JobId, now: datetime) 
         expires_at=request.expires_at,
         retention=job_type.retention,
         idempotency_key=request.idempotency_key,
-        fingerprint=fingerprint(_asked(request)) if request.idempotency_key is not None else "",
+        fingerprint=fingerprint_of(request) if request.idempotency_key is not None else "",
         request_id=request.request_id,
         traceparent=request.traceparent,
     )
@@ -70,6 +70,11 @@ def build(request: JobRequest, job_type: JobType, job_id: JobId, now: datetime) 
         run_at=request.run_at,
         delay=request.delay or timedelta(0),
     )
+
+
+def fingerprint_of(request: JobRequest) -> str:
+    """What tells whether two requests under one idempotency key ask for the same; raises InvalidInput."""
+    return fingerprint(_asked(request))
 
 
 def _policy(request: JobRequest, job_type: JobType) -> RetryPolicy:

@@ -44,7 +44,9 @@ HOUR = timedelta(hours=1)
 places = st.integers(min_value=0, max_value=3) | st.integers(min_value=0, max_value=60)
 """Which of the things met so far; 0 is the newest."""
 
+retentions = st.sampled_from([INSTANT, HOUR, timedelta(hours=30)])
 small_delays = st.sampled_from([INSTANT, INSTANT, seconds(1), seconds(5), HOUR])
+lease_times = st.sampled_from([seconds(2), seconds(30)])
 owners = st.sampled_from([WORKER, OTHER_WORKER])
 progress = st.none() | st.builds(
     Progress, fraction=st.sampled_from([None, 0.0, 0.1, 1.0]), message=st.sampled_from(["", "half"])
@@ -91,14 +93,14 @@ drafts = st.builds(
     type=st.sampled_from(["work", "work", "other"]),
     user=st.sampled_from(USERS),
     priority=st.sampled_from([0, 0, 1, 9]),
-    key=st.sampled_from([None, None, "k1", "k2"]),
+    key=st.sampled_from([None] * 4 + ["k1", "k2"]),
     fingerprint=st.sampled_from(["f1", "f1", "f1", "f2"]),
-    delay=small_delays,
-    run_at=st.sampled_from([None, None, None, -5.0, 0.0, 1.0, 30.0]),
-    expires=st.sampled_from([None, None, None, None, 0.0, 2.0, 60.0]),
+    delay=st.sampled_from([INSTANT] * 5 + [seconds(1), seconds(5), HOUR]),
+    run_at=st.sampled_from([None] * 6 + [-5.0, 0.0, 1.0, 30.0]),
+    expires=st.sampled_from([None] * 8 + [0.0, 2.0, 60.0]),
     timeout=st.sampled_from([3.0, 600.0]),
-    kept=st.sampled_from([INSTANT, HOUR, timedelta(hours=30)]),
-    again=st.none() | st.none() | st.none() | places,
+    kept=retentions,
+    again=st.sampled_from([None] * 7 + [0, 1]),
 )
 
 failures = st.builds(failure, st.sampled_from(["timeout", "own_code"]), st.sampled_from(["No", "100 %"]))
@@ -139,15 +141,24 @@ requests = st.builds(
     turns=turns,
     types=st.sampled_from([frozenset(TYPES), frozenset(TYPES), frozenset({"work"}), frozenset[str]()]),
     limit=st.sampled_from([0, 1, 1, 2, 3, 8]),
-    lease_for=st.sampled_from([seconds(2), seconds(30)]),
+    lease_for=lease_times,
     share=st.sampled_from([None, None, 0, 1, 2]),
     held=st.sampled_from([{}, {"a": 1}, {"a": 2, "b": 1}]),
+)
+
+generous_requests = st.builds(
+    ClaimRequest,
+    owner=owners,
+    turns=st.just((Turn(queue="default", quota=3), Turn(queue="low", quota=1))),
+    types=st.just(frozenset(TYPES)),
+    limit=st.sampled_from([1, 3, 8]),
+    lease_for=lease_times,
 )
 
 gate_values = st.builds(
     Gate,
     name=st.just(""),
-    limit=st.sampled_from([None, 0, 1, 2, 5]),
+    limit=st.sampled_from([None, None, 0, 1, 2, 5]),
     pace=st.none() | st.builds(Pace, period=st.sampled_from([seconds(1), seconds(7)]), burst=st.sampled_from([1, 3])),
 )
 closed_for = st.sampled_from([None, None, -1.0, 0.0, 4.0, 60.0])
@@ -170,7 +181,7 @@ reclaims = st.builds(
     ReclaimRequest,
     owner=st.sampled_from([REAPER, REAPER, WORKER]),
     limit=st.sampled_from([0, 1, 2, 100]),
-    lease_for=st.sampled_from([seconds(2), seconds(30)]),
+    lease_for=lease_times,
     overdue_by=st.sampled_from([INSTANT, seconds(2)]),
     dead=st.sampled_from([(), (), (WORKER,), (WORKER, OTHER_WORKER, REAPER)]),
 )

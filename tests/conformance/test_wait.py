@@ -13,7 +13,7 @@ from tidegate.core.job import Bury, JobId, Retry, Succeed
 from tidegate.core.verbs import Cancellation, Revival, Settled
 
 BURY = Bury(failure=build.failure())
-AT_ONCE = 0.5
+AT_ONCE = 1.0
 """Seconds in which a waiter must be back, on a busy machine too; without a wake-up it would take a minute."""
 
 

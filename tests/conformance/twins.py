@@ -61,7 +61,7 @@ class Twins:
         self._folder.cleanup()
 
     def _run(self, call: Coroutine[object, None, T]) -> T:
-        return self._runner.run(call)
+        return self._runner.get_loop().run_until_complete(call)  # Runner.run sets a signal handler each time
 
     def both(self, ask: Callable[[Engine], Coroutine[object, None, T]]) -> tuple[T, T]:
         """The answers of the store and of the model."""
@@ -119,10 +119,9 @@ class Twins:
         answer, expected = self.both(lambda engine: _every_match(engine, query))
         assert [_plain(job) for job in answer] == [_plain(job) for job in expected]
 
-    def histories(self, ids: Sequence[JobId]) -> None:
-        """The whole history of each job."""
-        for job_id in ids:
-            self.agree(lambda engine, job_id=job_id: engine.history(job_id))
+    def history(self, job_id: JobId) -> Sequence[HistoryEntry]:
+        """The whole history of one job."""
+        return self.agree(lambda engine: engine.history(job_id))
 
     # looking -----------------------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ def _of_process(event: events.ProcessStep) -> dict[str, Field]:
 
 
 def _ending(event: events.Finished) -> dict[str, Field]:
-    """`duration_ms` is the same number as `latency_ms`, under the name that D6 asks for."""
+    """`duration_ms` is the same number as `latency_ms`, under the name REQUIREMENTS D6 asks for."""
     fields: dict[str, Field] = {}
     if event.latency is not None:
         fields["latency_ms"] = fields["duration_ms"] = _ms(event.latency)

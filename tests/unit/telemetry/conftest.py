@@ -28,7 +28,7 @@ class Written:
     """What was logged."""
 
     def __init__(self) -> None:
-        self.stream = io.StringIO()
+        self.stream: io.StringIO = io.StringIO()
 
     def configure(self, level: Level = "debug", *, as_json: bool = True) -> LogListener:
         """Log to here from now on."""

@@ -89,6 +89,10 @@ def test_a_person_sees_the_frames_of_an_exception_below_the_line() -> None:
     assert line.splitlines()[1:] == ["    a.py:1 f", "    b.py:2 \\u000ag"]
 
 
+def test_a_harmless_looking_value_under_a_secret_name_is_redacted() -> None:
+    assert json.loads(json_line({"event": "read", "payload": "rose"})) == {"event": "read", "payload": "[redacted]"}
+
+
 def test_a_callers_field_cannot_pass_for_the_time_or_the_level(written: Written) -> None:
     written.configure()
     job_logger(references("x")).info("hello", timestamp="never", level="critical")

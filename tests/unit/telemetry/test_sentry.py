@@ -1,5 +1,6 @@
 """What reaches Sentry, seen from a real receiver."""
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,19 +16,16 @@ from tidegate.core.job import Bury, Cancel, Defer, Job, Refund, Settlement, Succ
 from tidegate.errors import ConfigError
 from tidegate.telemetry import Event, JobRef, finished, ref
 from tidegate.telemetry.events import (
-    CancelRequested,
     Claimed,
     Dismissed,
     EndingLost,
     Expired,
     JobEvent,
     Reclaimed,
-    ResultStoreFailed,
     Submitted,
 )
-from tidegate.telemetry.sentry import CRUMB_LIMIT, Crumb, SentryListener, Trails, configure_sentry, scrub
+from tidegate.telemetry.sentry import SentryListener, configure_sentry, scrub
 
-LIMIT = 5
 PATIENCE = timedelta(seconds=10)
 
 
@@ -175,6 +173,20 @@ def test_a_warning_can_be_sent_for_what_is_no_failure(receiver: Receiver, listen
     )
 
 
+def test_what_is_sent_is_looked_at_last(receiver: Receiver, listener: SentryListener) -> None:
+    listener.warn("paused by Bearer planted-1234", fingerprint=["x"], tags={"api_key": "planted"})
+    listener.close(PATIENCE)
+    (event,) = receiver.events()
+    assert "planted" not in str(event)
+    assert event["message"] == "paused by Bearer [redacted]"
+
+
+def test_nothing_in_the_process_is_patched(listener: SentryListener) -> None:
+    listener(failed(job()))
+    hooks = (sys.excepthook, threading.Thread.start, logging.Logger.callHandlers)
+    assert not any(hook.__module__.startswith("sentry_sdk") for hook in hooks)
+
+
 def test_a_receiver_that_is_away_blocks_nobody() -> None:
     with receiving() as gone:
         dsn = gone.dsn
@@ -194,50 +206,6 @@ def test_a_missing_sdk_is_told_with_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "sentry_sdk.utils", None)
     with pytest.raises(ConfigError, match="pip install"):
         configure_sentry("http://public@127.0.0.1:1/42", "test", "1")
-
-
-# what is remembered ---------------------------------------------------------------------------------------
-
-
-def remember(trails: Trails, *events: Event) -> None:
-    for event in events:
-        assert isinstance(event, JobEvent)
-        trails.add(Crumb(NOW, event))
-
-
-def test_a_flood_of_submits_is_bounded_and_pushes_out_no_running_job() -> None:
-    trails = Trails(LIMIT)
-    remember(trails, Submitted(job=ref(job("busy"))), Claimed(job=ref(job("busy"))))
-    for place in range(50):
-        remember(trails, Submitted(job=ref(job(str(place)))))
-    assert len(trails) == LIMIT + 1
-    assert len(trails.end(job("busy").id)) == 2
-    assert trails.end(job("0").id) == []
-    assert len(trails.end(job("49").id)) == 1
-
-
-def test_a_step_in_the_midst_of_a_run_keeps_the_job_among_the_running() -> None:
-    trails, about = Trails(LIMIT), ref(job("busy"))
-    remember(trails, Reclaimed(job=about, former=OWNER), CancelRequested(job=about))
-    remember(trails, ResultStoreFailed(job=about, error_type="OSError"))
-    for place in range(50):
-        remember(trails, Submitted(job=ref(job(str(place)))))
-    assert len(trails.end(about.job_id)) == 3
-
-
-def test_a_job_that_waits_again_is_counted_among_the_waiting() -> None:
-    trails = Trails(LIMIT)
-    for place in range(50):
-        remember(trails, Claimed(job=ref(job(str(place)))), retried(job(str(place))))
-    assert len(trails) == LIMIT
-
-
-def test_of_a_job_that_never_ends_the_newest_steps_are_kept() -> None:
-    trails = Trails()
-    for run in range(CRUMB_LIMIT + 10):
-        remember(trails, Claimed(job=ref(job(runs=run))))
-    kept = trails.end(job().id)
-    assert [crumb.event.job.run for crumb in kept] == list(range(10, CRUMB_LIMIT + 10))
 
 
 @pytest.mark.parametrize("last", [Dismissed(job=ref(job())), finished(job(), Succeed(), now=NOW)])

@@ -72,6 +72,12 @@ class MemoryEngine:
         self._bell.ring({_topic(job.spec.lane.queue) for job in jobs})
         return receipts
 
+    async def known(self, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
+        """See `ports.JobQueue.known`."""
+        with self._lock:
+            rows = [self._state.keys.get(key) for key in keys]
+            return [None if row is None else (row.job_id, row.fingerprint) for row in rows]
+
     async def claim(self, request: ClaimRequest, nonce: str) -> Claimed:
         """See `ports.JobQueue.claim`."""
         with self._lock:

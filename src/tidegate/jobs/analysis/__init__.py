@@ -15,14 +15,10 @@ __all__ = ["Analysis", "Limits", "NotData", "Progress", "Reason", "analyse"]
 
 
 class _Run(Protocol):
-    def __call__(
-        self, source: Path, *, name: str, output: Path, progress: Progress, limits: Limits
-    ) -> Analysis: ...
+    def __call__(self, source: Path, *, name: str, output: Path, progress: Progress, limits: Limits) -> Analysis: ...
 
 
-def analyse(
-    source: Path, *, name: str, output: Path, progress: Progress, limits: Limits | None = None
-) -> Analysis:
+def analyse(source: Path, *, name: str, output: Path, progress: Progress, limits: Limits | None = None) -> Analysis:
     """Analyse the data file at `source`; write `result.json` and `charts/*.png` into `output`.
 
     `name` is what the user called the file; its content decides the format. `output` is an existing, empty

@@ -1,7 +1,8 @@
 """What the analysis raises on its own account: one error, for a file that holds no table."""
 
 from enum import StrEnum
-from typing import ClassVar
+
+from tidegate import errors
 
 
 class Reason(StrEnum):
@@ -15,14 +16,12 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
 
 
-class NotData(Exception):
+class NotData(errors.NotData):
     """The file cannot be analysed, and trying again will not help.
 
-    `str(error)` says what was found, why it cannot be analysed, and what to send instead. `code` is the
+    The message says what was found, why it cannot be analysed, and what to send instead. `code` is the
     stable word for programs; `reason` narrows it.
     """
-
-    code: ClassVar[str] = "not_data"
 
     def __init__(self, message: str, reason: Reason = Reason.NOT_TABULAR) -> None:
         super().__init__(message)

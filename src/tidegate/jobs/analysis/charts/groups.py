@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tidegate.jobs.analysis.charts.style import BLUE, INK, PALE, SOFT, plot_area, short, tidy
+from tidegate.jobs.analysis.charts.style import BLUE, INK, PALE, SOFT, brief, plot_area, short, tidy
 from tidegate.jobs.analysis.figures.model import CategoryFigures, Segment
-from tidegate.jobs.analysis.insights.evidence import amount, percent
+from tidegate.jobs.analysis.insights.evidence import percent
 
 MOST_BARS = 12
 
@@ -21,18 +21,16 @@ def bars(figure: Figure, figures: CategoryFigures) -> None:
         counts.append(figures.count - sum(counts))
         colors.append(PALE)
     texts = [f"{count:,}  ({percent(count / figures.count)})" for count in counts]
-    _horizontal(
-        plot_area(figure, left=2.3, bottom=0.3, right=1.2), labels, list(map(float, counts)), texts, colors
-    )
+    _horizontal(plot_area(figure, left=2.3, bottom=0.3, right=1.2), labels, list(map(float, counts)), texts, colors)
 
 
 def segment_bars(figure: Figure, segment: Segment, mean: float) -> None:
     """The mean of a measure in each group, against the mean of all rows."""
     groups = segment.groups if len(segment.groups) <= MOST_BARS else segment.groups[:MOST_BARS]
-    axes = plot_area(figure, left=2.3, bottom=0.3, right=1.2)
     labels = [f"{short(group.value, 22)}  ({group.count:,})" for group in groups]
+    axes = _area(figure, labels)
     values = [group.mean for group in groups]
-    _horizontal(axes, labels, values, [amount(value) for value in values], [BLUE] * len(groups))
+    _horizontal(axes, labels, values, [brief(value) for value in values], [BLUE] * len(groups))
     axes.axvline(mean, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
 
 
@@ -41,9 +39,12 @@ def bars_height(bars: int) -> float:
     return 1.3 + 0.34 * bars
 
 
-def _horizontal(
-    axes: Axes, labels: list[str], values: list[float], texts: list[str], colors: list[str]
-) -> None:
+def _area(figure: Figure, labels: list[str]) -> Axes:
+    """Axes that leave the labels the room they need."""
+    return plot_area(figure, left=0.5 + 0.085 * max(map(len, labels)), bottom=0.3, right=1.2)
+
+
+def _horizontal(axes: Axes, labels: list[str], values: list[float], texts: list[str], colors: list[str]) -> None:
     places = list(range(len(values)))[::-1]
     axes.barh(places, values, height=0.72, color=colors)
     axes.set_yticks(places, labels, color=INK)

@@ -7,9 +7,8 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tidegate.jobs.analysis.charts.style import BLUE, INK, ORANGE, PALE, plot_area, tidy
+from tidegate.jobs.analysis.charts.style import BLUE, INK, ORANGE, PALE, brief, plot_area, tidy
 from tidegate.jobs.analysis.figures.model import Point, Trend
-from tidegate.jobs.analysis.insights.evidence import amount
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -73,7 +72,7 @@ def _mark(axes: Axes, point: Point, *, above: bool) -> None:
         return
     axes.plot([_day(point)], [point.value], "o", color=ORANGE, markersize=7, zorder=5)
     axes.annotate(
-        amount(point.value),
+        brief(point.value),
         (_day(point), point.value),
         xytext=(0, 8 if above else -8),
         textcoords="offset points",

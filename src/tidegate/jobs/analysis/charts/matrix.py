@@ -9,6 +9,7 @@ from tidegate.jobs.analysis.charts.style import BLUE, INK, RED, plain, short
 from tidegate.jobs.analysis.figures.model import Correlations
 
 MOST_COLUMNS = 10
+_ROOM = 60
 _DIVERGING = LinearSegmentedColormap.from_list("tidegate", [RED, "#FAFAFA", BLUE])
 
 
@@ -27,7 +28,9 @@ def matrix(figure: Figure, figures: Correlations) -> None:
     grid = [_row(row, columns, index, found) for index, row in enumerate(rows)]
     axes.imshow(grid, cmap=_DIVERGING, vmin=-1, vmax=1, aspect="auto")
     below, beside = ([short(plain(name), 22) for name in part] for part in (columns, rows))
-    axes.set_xticks(range(len(columns)), below, rotation=25, ha="right")
+    level = len(columns) * max(map(len, below)) <= _ROOM
+    turn, anchor = (0, "center") if level else (25, "right")
+    axes.set_xticks(range(len(columns)), below, rotation=turn, ha=anchor)
     axes.set_yticks(range(len(rows)), beside, color=INK)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -35,7 +38,7 @@ def matrix(figure: Figure, figures: Correlations) -> None:
         for place, value in enumerate(line):
             if isfinite(value):
                 color = "white" if abs(value) > 0.6 else INK
-                axes.text(place, index, f"{value:.2f}", ha="center", va="center", color=color)
+                axes.text(place, index, f"{round(value, 2) + 0.0:.2f}", ha="center", va="center", color=color)
 
 
 def _row(row: str, columns: list[str], index: int, found: dict[frozenset[str], float]) -> list[float]:

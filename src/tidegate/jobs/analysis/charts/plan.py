@@ -40,9 +40,7 @@ class _Draft:
     height: float = _HEIGHT
 
 
-def draw_charts(
-    table: Table, kpis: Kpis, insights: list[Insight], output: Path, stage: Stage
-) -> list[Picture]:
+def draw_charts(table: Table, kpis: Kpis, insights: list[Insight], output: Path, stage: Stage) -> list[Picture]:
     """Draw at most eight charts into `output/charts`, those that insights speak of first."""
     drafts = list(_plan(table, kpis, insights))
     (output / "charts").mkdir(exist_ok=True)
@@ -85,7 +83,7 @@ def _line(time: TimeFigures, trend: Trend) -> _Draft:
     return _Draft(
         name="over-time",
         kind="line",
-        title=f"{title} a {time.bucket}",
+        title=f"{title} by {time.bucket}",
         subtitle=f"{time.first_at} to {time.last_at}; highest and lowest marked{smooth}",
         columns=columns,
         draw=partial(line, trend=trend),

@@ -1,16 +1,30 @@
 """Charts of how values spread: histograms and boxes."""
 
+from math import ceil, floor, log10
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from tidegate.jobs.analysis.charts.style import BLUE, INK, ORANGE, PALE, plain, plot_area, short, tidy
+from tidegate.jobs.analysis.charts.style import (
+    BLUE,
+    INK,
+    ORANGE,
+    PALE,
+    Numbers,
+    brief,
+    plain,
+    plot_area,
+    short,
+    tidy,
+)
 from tidegate.jobs.analysis.columns.table import Column
 from tidegate.jobs.analysis.figures.finite import number
 from tidegate.jobs.analysis.figures.model import NumericFigures, OutlierFigures
-from tidegate.jobs.analysis.insights.evidence import amount
 
 _MOST_BINS = 40
+_FEWEST_BINS = 8
 _MOST_DOTS = 300
 
 
@@ -19,24 +33,38 @@ def histogram(figure: Figure, column: Column, figures: NumericFigures) -> None:
     values = column.values.drop_nulls().cast(pl.Float64)
     low, high = visible_range(values)
     shown = values.filter((values >= low) & (values <= high))
-    bins = min(_MOST_BINS, max(10, int(len(shown) ** 0.5)))
-    if column.values.dtype.is_integer():
-        bins, low, high = _whole_bins(low, high, bins)
-    width = (high - low) / bins
-    places = ((shown - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
+    start, width, bins = intervals(shown, whole=column.values.dtype.is_integer())
+    places = ((shown - start) / width).floor().clip(0, bins - 1).cast(pl.Int64)
     found = dict(places.value_counts(name="count").rows())
     axes = plot_area(figure)
-    axes.bar(
-        [low + (place + 0.5) * width for place in range(bins)],
-        [found.get(place, 0) for place in range(bins)],
-        width=width * 0.92,
-        color=BLUE,
-    )
-    axes.set_xlim(low - width * 0.5, high + width * 0.5)
+    middles = [start + (place + 0.5) * width for place in range(bins)]
+    axes.bar(middles, [found.get(place, 0) for place in range(bins)], width=width * 0.92, color=BLUE)
+    axes.set_xlim(start - width * 0.3, start + (bins + 0.3) * width)
+    axes.set_ylim(0, 1.12 * max(found.values()))
     tidy(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=column.values.dtype.is_integer()))
+    axes.xaxis.set_major_formatter(Numbers())
     axes.set_xlabel(plain(column.name) + (f" ({column.unit})" if column.unit else ""))
     axes.set_ylabel("rows")
-    _mark(axes, figures.median, f"median {amount(figures.median)}")
+    _mark(axes, figures.median, f"median {brief(figures.median)}")
+
+
+def intervals(values: pl.Series, *, whole: bool) -> tuple[float, float, int]:
+    """Start, width and number of a histogram's intervals.
+
+    The width follows Freedman and Diaconis (1981), rounded to 1, 2 or 5 times a power of ten.
+    """
+    low, high = _at(values, 0.0), _at(values, 1.0)
+    span = (high - low) or 1.0
+    ideal = 2 * (_at(values, 0.75) - _at(values, 0.25)) / len(values) ** (1 / 3)
+    rough = min(max(ideal, span / _MOST_BINS), span / _FEWEST_BINS)
+    power = 10.0 ** floor(log10(rough))
+    width = next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
+    width = max(1.0, width) if whole else width
+    start = floor(low / width) * width
+    count = max(1, ceil((high - start) / width + (1e-9 if not whole else 1 / width)))
+    # Whole numbers stand in the middle of their interval.
+    return start - 0.5 * whole, width, count
 
 
 def visible_range(values: pl.Series) -> tuple[float, float]:
@@ -46,14 +74,6 @@ def visible_range(values: pl.Series) -> tuple[float, float]:
     reach = (inner_high - inner_low) or (high - low) or 1.0
     low, high = max(low, inner_low - 0.5 * reach), min(high, inner_high + 0.5 * reach)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _whole_bins(low: float, high: float, bins: int) -> tuple[int, float, float]:
-    """Intervals of a whole width around whole numbers, or bars would hold unequally many of them."""
-    span = int(high - low) + 1
-    width = -(-span // bins)
-    count = -(-span // width)
-    return count, low - 0.5, low - 0.5 + count * width
 
 
 def _mark(axes: Axes, at: float, text: str) -> None:
@@ -96,7 +116,7 @@ def _box(axes: Axes, column: Column, figures: OutlierFigures) -> None:
     axes.plot([figures.median] * 2, [-0.25, 0.25], color=BLUE, linewidth=2.4, zorder=4)
     axes.set_ylim(-0.5, 0.5)
     tidy(axes, grid="x")
-    axes.set_yticks([0.0], [short(plain(column.name), 24)], color=INK)
+    axes.set_yticks([0.0], [short(plain(column.name), 20)], color=INK)
 
 
 def _at(values: pl.Series, share: float) -> float:

@@ -1,7 +1,7 @@
 """One look for every chart: where things stand, their colours and letters, how numbers are written."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -9,9 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-
-from tidegate.jobs.analysis.insights.evidence import amount
+from matplotlib.ticker import Formatter
 
 # Okabe and Ito's palette: told apart with any common colour blindness, and in grey.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -19,6 +17,7 @@ INK, SOFT, GRID, PALE = "#1F2933", "#616E7C", "#E4E7EB", "#B3CDE3"
 
 _WIDTH, _DPI = 9.0, 140
 _LEFT = 0.035
+_SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 
 @contextmanager
@@ -70,10 +69,10 @@ def tidy(axes: Axes, *, grid: str = "y") -> None:
     if grid == "y":
         axes.spines["bottom"].set_visible(True)
         axes.grid(axis="y", color=GRID, linewidth=0.8)
-        axes.yaxis.set_major_formatter(NUMBERS)
+        axes.yaxis.set_major_formatter(Numbers())
     else:
         axes.grid(axis="x", color=GRID, linewidth=0.8)
-        axes.xaxis.set_major_formatter(NUMBERS)
+        axes.xaxis.set_major_formatter(Numbers())
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -81,16 +80,32 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
 
 
-def _number(value: float, _position: object = None) -> str:
+class Numbers(Formatter):
+    """Tick labels with thousands separators and equally many decimals: 1,500 or 2.5M, 3.0M, 3.5M."""
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        """A single label."""
+        del pos
+        return self.format_ticks([value])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """All labels of an axis."""
+        largest = max((abs(value) for value in values), default=0.0)
+        scale, letter = next(((limit, name) for limit, name in _SCALES if largest >= limit), (1.0, ""))
+        shown = [value / scale for value in values]
+        decimals = next((few for few in range(6) if all(_is_shown(value, few) for value in shown)), 6)
+        return [f"{value:,.{decimals}f}{letter}" for value in shown]
+
+
+def _is_shown(value: float, decimals: int) -> bool:
+    return abs(round(value, decimals) - value) <= 1e-6 * abs(value)
+
+
+def brief(value: float) -> str:
+    """A figure on a chart: three significant digits, whole from 100 on."""
     size = abs(value)
-    for limit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if size >= limit:
-            return f"{amount(value / limit)}{letter}"
-    return amount(value) if size >= 1e-4 or value == 0 else f"{value:.0e}"
-
-
-NUMBERS = FuncFormatter(_number)
-"""Tick labels with thousands separators: 1,500, 2.5M."""
+    scale, letter = next(((limit, name) for limit, name in _SCALES if size >= limit), (1.0, ""))
+    return f"{value:,.0f}" if 100 <= size < 1e6 else f"{float(f'{value / scale:.3g}'):,.10g}{letter}"
 
 
 def short(text: str, length: int = 28) -> str:

@@ -107,9 +107,7 @@ def _time_of_day() -> pl.Expr:
     """How far into the day, UTC where an offset is given; zero where there is no time. Null for 25:00."""
     hour, minute, second = (pl.col(part).cast(pl.Int64).fill_null(0) for part in ("h", "mi", "s"))
     half = pl.col("ap").str.to_lowercase().str.slice(0, 1)
-    hour = (
-        pl.when(half.is_null()).then(hour).otherwise(hour % 12 + pl.when(half == "p").then(12).otherwise(0))
-    )
+    hour = pl.when(half.is_null()).then(hour).otherwise(hour % 12 + pl.when(half == "p").then(12).otherwise(0))
     possible = (hour < 24) & (minute < 60) & (second < 61)
     digits = pl.col("off").str.replace_all("[^0-9]", "")
     minutes = digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60

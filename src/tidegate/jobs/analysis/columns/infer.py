@@ -43,9 +43,7 @@ def infer_column(values: pl.Series, *, name: str, original: str, hints: Hints) -
 
     A kind is taken when it fits at least 9 of 10 values; the rest count as unparsed and become null.
     """
-    column = Column(
-        name=name, original=original, kind=Kind.EMPTY, values=values, nulls=values.null_count(), distinct=0
-    )
+    column = Column(name=name, original=original, kind=Kind.EMPTY, values=values, nulls=values.null_count(), distinct=0)
     if column.nulls == len(values):
         return column
     if values.dtype == pl.String:

@@ -6,9 +6,7 @@ back-references. Each is meant to match a whole, stripped cell.
 
 NULL_MARKERS = frozenset(
     ["", "na", "n/a", "n.a.", "#n/a", "nan", "null", "(null)", "none", "nil", "\\n", "missing"]
-) | frozenset(
-    ["-", "--", "---", "\u2013", "\u2014", "?", ".", "..", "#div/0!", "#value!", "#ref!", "#name?", "#num!"]
-)
+) | frozenset(["-", "--", "---", "\u2013", "\u2014", "?", ".", "..", "#div/0!", "#value!", "#ref!", "#name?", "#num!"])
 """Cells that mean "no value", in lower case."""
 
 TRUTH_WORDS = (
@@ -32,9 +30,7 @@ _MONEY = (
 )
 _EXPONENT = r"(?:[eE][+\-]?[0-9]{1,3})?"
 _SPACED = rf"[1-9][0-9]{{0,2}}(?:{_SPACE}[0-9]{{3}})+"
-_POINT_BODY = (
-    rf"(?:(?:[1-9][0-9]{{0,2}}(?:,[0-9]{{2,3}})*,[0-9]{{3}}|{_SPACED}|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)"
-)
+_POINT_BODY = rf"(?:(?:[1-9][0-9]{{0,2}}(?:,[0-9]{{2,3}})*,[0-9]{{3}}|{_SPACED}|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)"
 _COMMA_BODY = rf"(?:(?:[1-9][0-9]{{0,2}}(?:\.[0-9]{{3}})+|{_SPACED}|[0-9]+)(?:,[0-9]*)?|,[0-9]+)"
 
 
@@ -63,9 +59,7 @@ _MONTH = (
 )
 DATE_PATTERNS = {
     "year-month-day": rf"^(?P<y>[0-9]{{4}})[\-/.](?P<a>[0-9]{{1,2}})[\-/.](?P<b>[0-9]{{1,2}}){_TIME}$",
-    "day/month/year": (
-        rf"^(?P<a>[0-9]{{1,2}})[\-/.](?P<b>[0-9]{{1,2}})[\-/.](?P<y>[0-9]{{4}}|[0-9]{{2}}){_TIME}$"
-    ),
+    "day/month/year": (rf"^(?P<a>[0-9]{{1,2}})[\-/.](?P<b>[0-9]{{1,2}})[\-/.](?P<y>[0-9]{{4}}|[0-9]{{2}}){_TIME}$"),
     "day month-name year": (
         rf"^{_WEEKDAY}(?P<b>[0-9]{{1,2}})(?:st|nd|rd|th|\.)?[\s\-/]*{_MONTH}\.?[\s\-/,]*"
         rf"(?P<y>[0-9]{{4}}|[0-9]{{2}}){_TIME}$"

@@ -109,9 +109,7 @@ def _pattern(cycle: Cycle, present: list[tuple[datetime, float]], cycles: float)
     )
 
 
-def _phases(
-    cycle: Cycle, present: list[tuple[datetime, float]]
-) -> tuple[_ByPhase, tuple[_ByPhase, _ByPhase]]:
+def _phases(cycle: Cycle, present: list[tuple[datetime, float]]) -> tuple[_ByPhase, tuple[_ByPhase, _ByPhase]]:
     """The detrended values by phase: of all cycles, and of the even and the odd ones."""
     every: _ByPhase = {}
     halves: tuple[_ByPhase, _ByPhase] = ({}, {})
@@ -132,9 +130,7 @@ def _agreement(even: _ByPhase, odd: _ByPhase) -> float:
     return correlation([fmean(even[phase]) for phase in both], [fmean(odd[phase]) for phase in both])
 
 
-def without_cycle(
-    present: list[tuple[datetime, float]], patterns: dict[str, Pattern], bucket: str
-) -> list[float]:
+def without_cycle(present: list[tuple[datetime, float]], patterns: dict[str, Pattern], bucket: str) -> list[float]:
     """The values with the cycle that is sampled in these buckets taken out, where there is one."""
     cycle = next((each for each in CYCLES if each.grain == bucket), None)
     pattern = patterns.get(cycle.period) if cycle else None

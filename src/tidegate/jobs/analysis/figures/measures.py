@@ -20,9 +20,9 @@ _PLACE = re.compile(r"^(?:lat|latitude|lon|lng|long|longitude)$", re.IGNORECASE)
 
 def measures(table: Table, most: int) -> list[Column]:
     """The leading numeric columns that vary and measure something (coordinates do not)."""
-    return [
-        column for column in table.numeric() if column.distinct > 1 and not _PLACE.match(column.name.strip())
-    ][:most]
+    return [column for column in table.numeric() if column.distinct > 1 and not _PLACE.match(column.name.strip())][
+        :most
+    ]
 
 
 def adds_up(column: Column) -> bool:

@@ -69,9 +69,7 @@ def find_timeline(table: Table) -> Timeline | None:
     least two dates in at least half of the rows.
     """
     candidates = [
-        column
-        for column in table.temporal()
-        if column.distinct > 1 and column.values.null_count() <= table.rows / 2
+        column for column in table.temporal() if column.distinct > 1 and column.values.null_count() <= table.rows / 2
     ]
     if not candidates:
         return None

@@ -81,9 +81,7 @@ class _Shape:
     window: int
 
 
-def _describe(
-    shape: _Shape, points: tuple[Point, ...], patterns: dict[str, Pattern], level: list[float]
-) -> Trend:
+def _describe(shape: _Shape, points: tuple[Point, ...], patterns: dict[str, Pattern], level: list[float]) -> Trend:
     """`level` has one value for each complete point with one, the cycle taken out."""
     present = [(point, point.value) for point in points if point.complete and point.value is not None]
     values = [value for _, value in present]

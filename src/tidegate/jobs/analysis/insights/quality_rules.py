@@ -143,8 +143,7 @@ def gaps(facts: Facts) -> Iterator[Insight]:
         cite = facts.evidence()
         part = time.empty_buckets / time.buckets
         template = (
-            "{empty_buckets:count} of {buckets:count} {bucket}s between {first_at:text} and {last_at:text} "
-            "have no row."
+            "{empty_buckets:count} of {buckets:count} {bucket}s between {first_at:text} and {last_at:text} have no row."
         )
         yield Insight(
             id="gaps",

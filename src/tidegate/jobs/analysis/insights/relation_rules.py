@@ -21,9 +21,7 @@ def contribution(facts: Facts) -> Iterator[Insight]:
         if part < 0.4 or part < 1.5 * group.share:
             continue
         cite = facts.evidence()
-        template = (
-            "{by} {value:text} has {share:percent} of the rows but {share_of_sum:percent} of all {measure}."
-        )
+        template = "{by} {value:text} has {share:percent} of the rows but {share_of_sum:percent} of all {measure}."
         at = ("kpis", "segments", index, "groups", best)
         yield Insight(
             id=f"contribution:{segment.measure}:{segment.by}",
@@ -41,9 +39,7 @@ def segments(facts: Facts) -> Iterator[Insight]:
     """Measures that differ clearly between groups; of measures that move as one, only the first."""
     told: list[str] = []
     for index, segment in enumerate(facts.kpis.segments):
-        if segment.explained < _LEAST_EXPLAINED or any(
-            _are_twins(facts, segment.measure, each) for each in told
-        ):
+        if segment.explained < _LEAST_EXPLAINED or any(_are_twins(facts, segment.measure, each) for each in told):
             continue
         told.append(segment.measure)
         cite = facts.evidence()

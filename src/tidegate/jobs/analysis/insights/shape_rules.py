@@ -17,9 +17,7 @@ def concentration(facts: Facts) -> Iterator[Insight]:
         if not one and not three:
             continue
         cite = facts.evidence()
-        template = (
-            "Of {distinct:count} values, {top.0.value:text} alone makes up {top.0.share:percent} of the rows"
-        )
+        template = "Of {distinct:count} values, {top.0.value:text} alone makes up {top.0.share:percent} of the rows"
         rest = ", the three commonest {top3_share:percent}." if three else "."
         yield Insight(
             id=f"concentration:{name}",
@@ -40,8 +38,7 @@ def imbalance(facts: Facts) -> Iterator[Insight]:
             continue
         cite = facts.evidence()
         template = (
-            "{name} is {rarest.value:text} in {rarest.count:count} of {count:count} rows "
-            "({rarest.share:percent})."
+            "{name} is {rarest.value:text} in {rarest.count:count} of {count:count} rows ({rarest.share:percent})."
         )
         yield Insight(
             id=f"imbalance:{name}",

@@ -15,6 +15,8 @@ _LEAST_SWING = 0.05
 _LEAST_SIGNAL = 5.0
 _LARGE_SWING = 0.5
 
+_SPOKEN = {"hour_of_day": "hour of the day", "weekday": "weekday", "month_of_year": "month of the year"}
+
 Path = tuple[str, ...]
 
 
@@ -89,10 +91,10 @@ def cycles(facts: Facts) -> Iterator[Insight]:
         for period, pattern in trend.patterns.items():
             if not _is_telling(pattern):
                 continue
-            cite, spoken = facts.evidence(), period.replace("_", " ")
+            cite, spoken = facts.evidence(), _SPOKEN[period]
             template = (
                 "{name} is highest for {peak.label:text} ({peak.value:amount}) and lowest for "
-                "{trough.label:text} ({trough.value:amount}). Over {cycles:amount} cycles, the {period} "
+                "{trough.label:text} ({trough.value:amount}). Over {cycles:count} cycles, the {period} "
                 "explains {strength:percent} of the variation around the trend."
             )
             yield Insight(
@@ -128,9 +130,7 @@ def _level(trend: Trend, time: TimeFigures) -> str:
     """What the series shows, at the start of a sentence."""
     if trend.aggregate == "count":
         return f"The number of rows a {time.bucket}"
-    return (
-        f"Total {trend.measure} a {time.bucket}" if trend.aggregate == "sum" else f"Average {trend.measure}"
-    )
+    return f"Total {trend.measure} a {time.bucket}" if trend.aggregate == "sum" else f"Average {trend.measure}"
 
 
 def _columns(time: TimeFigures, trend: Trend) -> tuple[str, ...]:

@@ -29,9 +29,7 @@ def check_archive(source: Path, limits: Limits) -> None:
         names = set(archive.namelist())
         if _WORKBOOK not in names:
             what = next((text for name, text in _OTHERS.items() if name in names), None)
-            raise NotData(
-                f"The file is {what or 'a ZIP archive and no workbook. Unpack it, send the table inside.'}"
-            )
+            raise NotData(f"The file is {what or 'a ZIP archive and no workbook. Unpack it, send the table inside.'}")
         left = limits.unpacked_bytes
         for entry in archive.infolist():
             left -= _check_entry(archive, entry, left, limits)
@@ -39,7 +37,8 @@ def check_archive(source: Path, limits: Limits) -> None:
 
 def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int, limits: Limits) -> int:
     """The number of bytes this entry really unpacks to: the size it declares can lie."""
-    entry.file_size = left + 1
+    # zipfile stops at the declared size; past the limit by two blocks, ours is always noticed before.
+    entry.file_size = left + 2 * _BLOCK
     size, tail = 0, b""
     last_row, last_column = 0, 0
     with archive.open(entry) as stream:

@@ -59,9 +59,7 @@ def lay_out(source: Path, *, quoted: bool = True) -> Layout:
     heading = find_heading(rows, dialect.width)
     first = rows[heading.above] if heading.named else []
     headings = first + [""] * (dialect.width - len(first))
-    return Layout(
-        encoding=encoding, dialect=dialect, heading=heading, headings=tuple(headings), quoted=quoted
-    )
+    return Layout(encoding=encoding, dialect=dialect, heading=heading, headings=tuple(headings), quoted=quoted)
 
 
 @dataclass(slots=True)
@@ -85,8 +83,7 @@ class _Gathered:
         self.rows += len(chunk)
         self.last = chunk[-1]
         columns = [
-            pl.Series(str(index), cells, dtype=pl.String)
-            for index, cells in enumerate(zip(*chunk, strict=True))
+            pl.Series(str(index), cells, dtype=pl.String) for index, cells in enumerate(zip(*chunk, strict=True))
         ]
         self.frames.append(pl.DataFrame(columns))
 

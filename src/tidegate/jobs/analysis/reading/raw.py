@@ -37,9 +37,7 @@ class LeftOut:
 
 def rows_left_out(most: int) -> LeftOut:
     """The table was cut after `most` rows."""
-    return LeftOut(
-        part=f"rows after the first {most:,}", why="The table has more rows than one analysis reads."
-    )
+    return LeftOut(part=f"rows after the first {most:,}", why="The table has more rows than one analysis reads.")
 
 
 def columns_left_out(kept: int, found: int) -> LeftOut:

@@ -25,9 +25,7 @@ def read(source: Path, name: str, limits: Limits, stage: Stage) -> Raw:
         )
     raw = _cut_columns(_read(source, name, limits, stage), limits.columns)
     if not raw.frame.height:
-        raise NotData(
-            f"The file {name!r} has no rows under its header: there is nothing to analyse.", Reason.EMPTY
-        )
+        raise NotData(f"The file {name!r} has no rows under its header: there is nothing to analyse.", Reason.EMPTY)
     return raw
 
 

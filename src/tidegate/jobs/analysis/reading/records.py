@@ -130,9 +130,7 @@ def _inside(document: Record) -> list[object]:
 def _grid(rows: list[list[object]], origin: Origin, limits: Limits) -> Raw:
     """A table from arrays of cells, the first of which may be the header."""
     width = max(1, *(len(row) for row in rows))
-    cells = [
-        ["" if cell is None else _text(cell) for cell in row] + [""] * (width - len(row)) for row in rows
-    ]
+    cells = [["" if cell is None else _text(cell) for cell in row] + [""] * (width - len(row)) for row in rows]
     heading = find_heading(cells[:1000], width)
     body = cells[heading.above + heading.named :][: limits.rows_of(width)]
     return Raw(

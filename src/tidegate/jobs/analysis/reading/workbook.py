@@ -14,6 +14,8 @@ from tidegate.jobs.analysis.reading.archive import check_archive
 from tidegate.jobs.analysis.reading.header import find_heading
 from tidegate.jobs.analysis.reading.raw import Origin, Raw, rows_left_out
 
+_MOST_ROWS_ABOVE = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sheet:
@@ -48,7 +50,7 @@ def _load(book: fastexcel.ExcelReader, limits: Limits, stage: Stage) -> list[_Sh
     fullest = 0
     for index, name in enumerate(book.sheet_names):
         stage.at(index / len(book.sheet_names), f"Reading sheet {name}")
-        sheet = book.load_sheet(name, header_row=None, dtypes="string", n_rows=limits.rows + 1)
+        sheet = book.load_sheet(name, header_row=None, dtypes="string", n_rows=limits.rows + _MOST_ROWS_ABOVE)
         if not sheet.width or not sheet.height:
             continue
         frame = sheet.to_polars()
@@ -96,8 +98,7 @@ def _kind(source: Path, limits: Limits) -> str:
 def _broken(kind: str, error: BaseException) -> NotData:
     if "password" in str(error).lower() or "encrypt" in str(error).lower():
         return NotData(
-            "The workbook is protected by a password, so it cannot be read. Remove the password and send it "
-            "again.",
+            "The workbook is protected by a password, so it cannot be read. Remove the password and send it again.",
             Reason.ENCRYPTED,
         )
     return NotData(

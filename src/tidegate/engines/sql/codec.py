@@ -1,0 +1,274 @@
+"""Rows to core values and back: the only place that knows how a job is written down."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from tidegate.core.failure import Failure
+from tidegate.core.job import Counters, Job, JobId, Lane, NewJob, Progress, Retention, Spec, Status
+from tidegate.core.retry import RetryPolicy
+from tidegate.core.retry_json import policy_from_json, policy_to_json
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(duration: timedelta) -> int:
+    """A duration in microseconds."""
+    return (duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds
+
+
+def stamp(instant: datetime) -> int:
+    """An instant in microseconds since 1970."""
+    return micros(instant - EPOCH)
+
+
+def instant(stamped: int) -> datetime:
+    """What `stamp` wrote."""
+    return EPOCH + timedelta(microseconds=stamped)
+
+
+@lru_cache(maxsize=4_096)
+def duration(microseconds: int) -> timedelta:
+    """What `micros` wrote; jobs share few of them."""
+    return timedelta(microseconds=microseconds)
+
+
+# terms: the retry policy and retention of a job, the same text for like jobs --------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a job was promised for its failures and its end; `kept` are microseconds."""
+
+    retry: RetryPolicy
+    retry_on_timeout: bool
+    retention: Retention
+
+
+@lru_cache(maxsize=4_096)
+def write_terms(retry: RetryPolicy, retry_on_timeout: bool, retention: Retention) -> str:
+    """The terms of a job as JSON."""
+    kept = [micros(retention.succeeded), micros(retention.failed), micros(retention.cancelled)]
+    form = {"retry": policy_to_json(retry), "retry_on_timeout": retry_on_timeout, "kept": kept}
+    return json.dumps(form, separators=(",", ":"))
+
+
+class _TermsForm(msgspec.Struct):
+    retry: dict[str, object]
+    retry_on_timeout: bool
+    kept: tuple[int, int, int]
+
+
+@lru_cache(maxsize=4_096)
+def read_terms(text: str) -> Terms:
+    """What `write_terms` wrote."""
+    form = msgspec.json.decode(text, type=_TermsForm)
+    succeeded, failed, cancelled = (timedelta(microseconds=kept) for kept in form.kept)
+    retention = Retention(succeeded=succeeded, failed=failed, cancelled=cancelled)
+    return Terms(policy_from_json(form.retry), form.retry_on_timeout, retention)
+
+
+_list_of_texts: Final = msgspec.json.Decoder(tuple[str, ...])
+
+
+@lru_cache(maxsize=4_096)
+def read_tags(text: str) -> tuple[str, ...]:
+    """The tags, or a lane's parents."""
+    return _list_of_texts.decode(text)
+
+
+def write_tags(tags: tuple[str, ...]) -> str:
+    """Tags, or a lane's parents, as a JSON list."""
+    return msgspec.json.encode(tags).decode() if tags else "[]"
+
+
+# failures: code and message apart, as they are searched ------------------------------------------------------
+
+
+class _More(msgspec.Struct, omit_defaults=True):
+    error_type: str = ""
+    transient: bool = True
+    retry_after: int | None = None
+    status: int | None = None
+
+
+_read_more: Final = msgspec.json.Decoder(_More)
+
+
+def write_failure(failure: Failure) -> tuple[str, str, str]:
+    """A failure as its code, its message, and the rest as JSON."""
+    after = None if failure.retry_after is None else micros(failure.retry_after)
+    more = _More(failure.error_type, failure.transient, after, failure.status)
+    return failure.code, failure.message, msgspec.json.encode(more).decode()
+
+
+def read_failure(code: str, message: str, text: str) -> Failure:
+    """What `write_failure` wrote."""
+    more = _read_more.decode(text)
+    return Failure(
+        code=code,
+        message=message,
+        error_type=more.error_type,
+        transient=more.transient,
+        retry_after=None if more.retry_after is None else timedelta(microseconds=more.retry_after),
+        status=more.status,
+    )
+
+
+# jobs ----------------------------------------------------------------------------------------------------------
+
+
+class JobRow(msgspec.Struct, array_like=True, gc=False):
+    """The columns of `jobs` that show, in the order in which every statement selects them."""
+
+    seq: int
+    id: str
+    line_id: int
+    first_line_id: int
+    user_id: str
+    priority: int
+    tags: str
+    status: Status
+    run_at: int
+    due_at: int
+    created_at: int
+    expires_at: int | None
+    first_expires_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    timeout_at: int | None
+    cancel_requested_at: int | None
+    dismissed_at: int | None
+    prune_at: int | None
+    runs: int
+    upstream_faults: int
+    crashes: int
+    interruptions: int
+    base: int
+    timeout: int
+    terms: str
+    idempotency_key: str | None
+    fingerprint: str
+    request_id: str
+    traceparent: str
+    progress_fraction: float | None
+    progress_message: str | None
+    result_path: str | None
+    error_code: str | None
+    error_message: str | None
+    error_more: str | None
+    degraded: int
+    served_by: str | None
+
+
+JOB_COLUMNS: Final = ", ".join(f"jobs.{name}" for name in JobRow.__struct_fields__)
+
+Kinds = Mapping[int, tuple[Lane, str]]
+"""The lane and type of every line, by its id."""
+
+
+def read_job(row: JobRow, kinds: Kinds) -> Job:
+    """The job of a row; KeyError where `kinds` lacks a line of it."""
+    return Job(
+        id=JobId(row.id),
+        seq=row.seq,
+        spec=_spec(row, *kinds[row.first_line_id]),
+        lane=kinds[row.line_id][0],
+        status=row.status,
+        created_at=instant(row.created_at),
+        run_at=instant(row.run_at),
+        due_at=instant(row.due_at),
+        expires_at=_maybe(row.expires_at),
+        counters=_counters(row),
+        started_at=_maybe(row.started_at),
+        finished_at=_maybe(row.finished_at),
+        timeout_at=_maybe(row.timeout_at),
+        cancel_requested_at=_maybe(row.cancel_requested_at),
+        dismissed_at=_maybe(row.dismissed_at),
+        prune_at=_maybe(row.prune_at),
+        progress=_progress(row),
+        result_path=row.result_path,
+        error=_error(row),
+        degraded=row.degraded == 1,
+        served_by=row.served_by,
+    )
+
+
+def _maybe(stamped: int | None) -> datetime | None:
+    return None if stamped is None else EPOCH + timedelta(microseconds=stamped)
+
+
+def _spec(row: JobRow, lane: Lane, type_: str) -> Spec:
+    terms = read_terms(row.terms)
+    return Spec(
+        type=type_,
+        user_id=row.user_id,
+        lane=lane,
+        priority=row.priority,
+        tags=read_tags(row.tags),
+        retry=terms.retry,
+        timeout=duration(row.timeout),
+        retry_on_timeout=terms.retry_on_timeout,
+        expires_at=_maybe(row.first_expires_at),
+        retention=terms.retention,
+        idempotency_key=row.idempotency_key,
+        fingerprint=row.fingerprint,
+        request_id=row.request_id,
+        traceparent=row.traceparent,
+    )
+
+
+def _counters(row: JobRow) -> Counters:
+    return Counters(
+        runs=row.runs,
+        upstream_faults=row.upstream_faults,
+        crashes=row.crashes,
+        interruptions=row.interruptions,
+        base=row.base,
+    )
+
+
+def _progress(row: JobRow) -> Progress | None:
+    if row.progress_message is None:
+        return None
+    return Progress(fraction=row.progress_fraction, message=row.progress_message)
+
+
+def _error(row: JobRow) -> Failure | None:
+    if row.error_code is None or row.error_message is None or row.error_more is None:
+        return None
+    return read_failure(row.error_code, row.error_message, row.error_more)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A job to submit, written down as far as that goes without the store."""
+
+    new: NewJob
+    run_at: int | None
+    delay: int
+    columns: tuple[int | str | None, ...]
+    """tags, expires_at, first_expires_at, timeout, terms, idempotency_key, fingerprint, request_id, traceparent"""
+
+
+def draft(new: NewJob) -> Draft:
+    """What can be written of a new job before the store has seen it."""
+    spec = new.spec
+    expires_at = None if spec.expires_at is None else stamp(spec.expires_at)
+    columns = (
+        write_tags(spec.tags),
+        expires_at,
+        expires_at,
+        micros(spec.timeout),
+        write_terms(spec.retry, spec.retry_on_timeout, spec.retention),
+        spec.idempotency_key,
+        spec.fingerprint,
+        spec.request_id,
+        spec.traceparent,
+    )
+    return Draft(new, None if new.run_at is None else stamp(new.run_at), micros(new.delay), columns)

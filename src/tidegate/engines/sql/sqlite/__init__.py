@@ -1,0 +1,1 @@
+"""SQLite: the embedded store, owned by one process, written by one thread."""

@@ -1,0 +1,93 @@
+"""How much one user and one address may ask for: exact sliding windows, kept in the engine."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from tidegate.clock import token
+from tidegate.config import Settings
+from tidegate.core.verbs import Take, Taken
+from tidegate.errors import EngineError, RateLimited
+from tidegate.http.problems import seconds_up
+from tidegate.ports import Documents
+
+_log = logging.getLogger(__name__)
+
+HOUR: Final = timedelta(hours=1)
+MINUTE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What was counted; `headers` tell of the window with the least left."""
+
+    nonce: str
+    headers: dict[str, str]
+
+
+NOTHING_TAKEN: Final = Grant("", {})
+
+
+def enqueue(settings: Settings, user_id: str) -> list[Take]:
+    """What one accepted job counts against."""
+    limit = settings.limit_user_per_hour
+    return [Take(key=f"enqueue:user:{user_id}", n=1, limit=limit, window=HOUR)] if limit else []
+
+
+def post(settings: Settings, address: str) -> list[Take]:
+    """What one POST counts against."""
+    limit = settings.limit_ip_per_minute
+    return [Take(key=f"post:ip:{address}", n=1, limit=limit, window=MINUTE)] if limit else []
+
+
+class Limits:
+    """Counts in the store. While the store can't count, everything is allowed, and the log says so once."""
+
+    def __init__(self, store: Callable[[], Documents]) -> None:
+        self._store = store
+        self._counting = True
+
+    async def take(self, takes: Sequence[Take]) -> Grant:
+        """Count all of `takes`, or raise RateLimited and count none."""
+        if not takes:
+            return NOTHING_TAKEN
+        nonce = token()
+        try:
+            answers = await self._store().take(takes, nonce)
+        except EngineError as exc:
+            self._degrade(exc)
+            return NOTHING_TAKEN
+        self._counting = True
+        refused = [(take, taken) for take, taken in zip(takes, answers, strict=True) if not taken.granted]
+        if refused:
+            raise _rate_limited(*max(refused, key=lambda pair: pair[1].retry_after))
+        return Grant(nonce, _headers(takes, answers))
+
+    async def give_back(self, grant: Grant) -> None:
+        """Uncount a grant; where the store can't, the count goes with its window."""
+        if grant.nonce:
+            with suppress(EngineError):
+                await self._store().give_back(grant.nonce)
+
+    def _degrade(self, exc: EngineError) -> None:
+        if self._counting:
+            self._counting = False
+            _log.warning("the store can't count requests, so no limit holds until it can", exc_info=exc)
+
+
+def _rate_limited(take: Take, taken: Taken) -> RateLimited:
+    what = "jobs an hour of this user" if take.window == HOUR else "POSTs a minute from this address"
+    message = f"more than {take.limit} {what}: try again in {seconds_up(taken.retry_after)} s"
+    return RateLimited(message, retry_after=taken.retry_after, limit=take.limit)
+
+
+def _headers(takes: Sequence[Take], answers: Sequence[Taken]) -> dict[str, str]:
+    take, taken = min(zip(takes, answers, strict=True), key=lambda pair: pair[1].remaining)
+    return {
+        "RateLimit-Limit": str(take.limit),
+        "RateLimit-Remaining": str(taken.remaining),
+        "RateLimit-Reset": str(int(take.window.total_seconds())),
+    }

@@ -1,0 +1,63 @@
+"""The OpenAPI document: what FastAPI finds out by itself, and the rest of the truth."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from tidegate.http.face import USER_PATTERN
+from tidegate.http.problems import MEDIA_TYPE
+from tidegate.http.schemas import Problem
+
+Object = dict[str, Any]
+"""A part of the document; FastAPI's own type for it."""
+
+DESCRIPTION: Final = """\
+Background jobs for handlers that call things that fail. Every refusal is a problem (RFC 9457) whose `type` is
+stable; instants are RFC 3339 in UTC; durations are seconds."""
+
+_USER: Final[Object] = {
+    "name": "X-User-ID",
+    "in": "header",
+    "required": True,
+    "description": "Who asks. Users never see one another's jobs.",
+    "schema": {"type": "string", "pattern": USER_PATTERN},
+    "example": "ada",
+}
+_OWNED: Final = ("/jobs", "/uploads")
+
+
+def refusals(*statuses: int) -> dict[int | str, Object]:
+    """The problems that a route may answer with, for its documentation."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def document(app: FastAPI) -> Object:
+    """The document of `app`, made once."""
+    if not app.openapi_schema:
+        made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs", {}))
+        schemas["Problem"] = problem
+        for path, operations in made["paths"].items():
+            for operation in operations.values():
+                _complete(path, operation)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _complete(path: str, operation: Object) -> None:
+    if path.split("/{")[0].startswith(_OWNED):
+        operation.setdefault("parameters", []).append(_USER)
+    invalid: Mapping[str, Any] = operation["responses"].get("422", {})
+    if "application/json" in invalid.get("content", {}):
+        del operation["responses"]["422"]

@@ -1,0 +1,128 @@
+"""Read request bodies: counted while they come in, and JSON more strictly than any library's default."""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+from starlette.requests import Request
+
+from tidegate.core.idempotency import JSON
+from tidegate.core.job import PAYLOAD_LIMIT
+from tidegate.errors import TooLarge
+from tidegate.http.problems import MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, Refusal
+
+BODY_LIMIT: Final = PAYLOAD_LIMIT + PAYLOAD_LIMIT // 4
+"""Bytes of a JSON body: a payload and as much as anybody could say about it."""
+
+DEEPEST: Final = 64
+"""Levels of nesting; deeper is an attack on parsers, not data."""
+
+_JSON_TYPE: Final = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+async def read_json(request: Request, limit: int = BODY_LIMIT) -> bytes:
+    """The body of a request that says it is JSON, or does not say what it is.
+
+    Raises TooLarge as soon as more than `limit` bytes are announced or have come, and Refusal for another
+    media type or a compressed body.
+    """
+    refuse_encoded(request)
+    content_type = request.headers.get("content-type", "")
+    if content_type and not _JSON_TYPE.fullmatch(content_type):
+        raise Refusal(UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json")
+    if announced(request) > limit:
+        raise _too_large(limit)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def announced(request: Request) -> int:
+    """The body's length as the request tells it, 0 where it does not."""
+    length = request.headers.get("content-length", "0")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+def refuse_encoded(request: Request) -> None:
+    """Refuse a compressed body: nobody here unpacks one, so none can be a bomb."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise Refusal(UNSUPPORTED_MEDIA_TYPE, f"send the body without Content-Encoding: {encoding[:40]!r} is not taken")
+
+
+def parse_json(body: bytes) -> JSON:
+    """What a JSON text means.
+
+    Raises Refusal for what is no JSON (NaN, infinities and numbers that overflow to one, lone surrogates and
+    a byte order mark among it), for a repeated name in an object, and for more than 64 levels.
+    """
+    try:
+        value: JSON = json.loads(
+            body.decode(), object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite
+        )
+        if _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:  # UnicodeError and JSONDecodeError are ValueErrors
+        raise _malformed(exc) from exc
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _deeper(value, DEEPEST):
+        raise Refusal(MALFORMED_JSON, f"it is nested deeper than {DEEPEST} levels")
+    return value
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge("", f"the body is over the {limit} bytes allowed; upload the data and refer to it", limit=limit)
+
+
+def _malformed(exc: Exception) -> Refusal:
+    if isinstance(exc, json.JSONDecodeError):
+        return Refusal(MALFORMED_JSON, f"{exc.msg} at line {exc.lineno}, column {exc.colno}")
+    if isinstance(exc, UnicodeError):
+        return Refusal(MALFORMED_JSON, "it is not valid UTF-8, or holds half of a surrogate pair")
+    if isinstance(exc, RecursionError):
+        return Refusal(MALFORMED_JSON, f"it is nested deeper than {DEEPEST} levels")
+    return Refusal(MALFORMED_JSON, str(exc)[:200])
+
+
+def _object(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    made: dict[str, JSON] = {}
+    for name, value in pairs:
+        if name in made:
+            raise ValueError(f"the name {name[:80]!r} is there more than once in an object")
+        made[name] = value
+    return made
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
+def _deeper(value: JSON, levels: int) -> bool:
+    """Whether `value` has more than `levels` levels; looked at level by level, so nothing can overflow."""
+    level = [value]
+    for _ in range(levels):
+        level = [inner for outer in level for inner in _inside(outer)]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _inside(value: JSON) -> Iterable[JSON]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()

@@ -1,0 +1,331 @@
+"""The wire: what clients send and are sent, as models that OpenAPI is made of. Values of the core stay inside."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Phase, Status
+from tidegate.core.query import Event
+from tidegate.core.retry import MOST_ATTEMPTS
+from tidegate.requests import LONGEST_DELAY, LONGEST_TAG, LONGEST_TIMEOUT, MOST_TAGS
+
+KEY_PATTERN: Final = r"^[ -~]{1,255}$"
+
+_RFC3339: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def instant(value: object) -> object:
+    """Read an RFC 3339 date-time, and nothing that only resembles one, as UTC."""
+    if not isinstance(value, str):
+        return value
+    if _RFC3339.fullmatch(value) is None:
+        raise ValueError("write it like 2026-01-31T12:00:00Z (RFC 3339, with a zone)")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("it is out of range") from exc
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(instant)]
+
+
+class Sent(BaseModel):
+    """What a client sends: `"3"` is not 3, false is not 0, and no field is ignored."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Told(BaseModel):
+    """What a client is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+RETRY_SCHEMA: Final = {
+    "description": "`steps` waits `delays` (seconds) in turn; `exponential` waits `initial`·`factor`^n, at most `max`.",
+    "examples": [
+        {"policy": "steps", "delays": [1, 5, 30]},
+        {"policy": "exponential", "initial": 2, "factor": 2, "max": 300, "max_attempts": 5},
+    ],
+}
+
+
+class JobCreate(Sent):
+    """A job to run. Everything but `type` has the job type's default."""
+
+    type: str = Field(max_length=128, description="A job type; `GET /job-types` lists them.", examples=["analysis"])
+    payload: object = Field({}, description="What the handler is given: JSON that fits the type's schema.")
+    idempotency_key: Annotated[str, StringConstraints(pattern=KEY_PATTERN)] | None = Field(
+        None, description="The same key gives the same job. May be sent as the header Idempotency-Key instead."
+    )
+    queue: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.:-]{0,127}$")] | None = None
+    priority: int = Field(0, ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="Higher comes first.")
+    run_at: Instant | None = Field(None, description="Not before this instant. Not together with `delay`.")
+    delay: float | None = Field(None, ge=0, le=LONGEST_DELAY.total_seconds(), description="Seconds until it is due.")
+    max_attempts: int | None = Field(None, ge=1, le=MOST_ATTEMPTS)
+    retry: dict[str, object] | None = Field(None, json_schema_extra=RETRY_SCHEMA)
+    timeout: float | None = Field(
+        None, gt=0, le=LONGEST_TIMEOUT.total_seconds(), description="Seconds that one run may take."
+    )
+    expires_at: Instant | None = Field(None, description="If it still waits then, it fails with code `expired`.")
+    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TAG)]] | None = Field(
+        None, max_length=MOST_TAGS
+    )
+
+
+class JobAccepted(Told):
+    """A job was accepted, now or by an earlier request under the same idempotency key.
+
+    `status` is null where that job has been pruned since.
+    """
+
+    job_id: str
+    status: Status | None
+    status_url: str
+
+
+class JobProgress(Told):
+    """How far a run says it is: `fraction` in 0..1, null where it can't tell."""
+
+    fraction: float | None
+    message: str
+
+
+class JobStatus(Told):
+    """Where a job stands.
+
+    `phase` says more than `status`. `wait_reason` says why a job that has not ended does not run. `error` is a
+    stable code, `error_message` its text: the newest failure's, also while a retry waits.
+    """
+
+    job_id: str
+    status: Status
+    phase: Phase
+    attempts: int
+    progress: JobProgress | None
+    wait_reason: str | None
+    retry_at: AwareDatetime | None
+    result_path: str | None
+    result_url: str | None
+    error: str | None
+    error_message: str | None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    timeout_at: AwareDatetime | None
+
+
+class JobItem(JobStatus):
+    """A job in a list."""
+
+    type: str
+    queue: str
+    upstream: str | None
+    priority: int
+    tags: list[str]
+    max_attempts: int
+    run_at: AwareDatetime
+    degraded: bool
+    served_by: str | None
+
+
+class JobWhole(JobItem):
+    """All that is known of a job. `runs` counts every start, `attempts` those held against `max_attempts`.
+
+    `retry` is its policy and `timeout` the seconds of one run. `result` is null where it is too large to be
+    shown here: `result_url` has it.
+    """
+
+    user_id: str
+    idempotency_key: str | None
+    request_id: str
+    retry: dict[str, object]
+    timeout: float
+    expires_at: AwareDatetime | None
+    runs: int
+    upstream_faults: int
+    crashes: int
+    interruptions: int
+    cancel_requested_at: AwareDatetime | None
+    dismissed_at: AwareDatetime | None
+    prune_at: AwareDatetime | None
+    payload: object
+    result: object
+
+
+class JobList(Told):
+    """A page of jobs, newest first. `next` is the `cursor` of the page after it, null at the end.
+
+    A page may be short and still have a `next`. `total` is exact, or null where counting would be slow.
+    """
+
+    items: list[JobItem]
+    total: int | None
+    limit: int
+    offset: int
+    next: str | None
+
+
+class HistoryItem(Told):
+    """A step of a job, its `seq`th; `run` is the run it belongs to, 0 before any."""
+
+    seq: int
+    at: AwareDatetime
+    event: Event
+    run: int
+    note: str
+
+
+class HistoryList(Told):
+    """Steps, oldest first. `next` is the `after` of the page after it, null at the end."""
+
+    items: list[HistoryItem]
+    next: int | None
+
+
+class ArtifactItem(Told):
+    """A file that the job made; `path` is its name below the job's artifacts."""
+
+    path: str
+    size: int
+    modified_at: AwareDatetime
+    url: str
+
+
+class ArtifactList(Told):
+    """The files that the job's successful run made; empty before it succeeded."""
+
+    items: list[ArtifactItem]
+
+
+class JobTypeItem(Told):
+    """A job type. `payload_schema` is the JSON schema of its payload; `mode` says where its handler runs."""
+
+    name: str
+    description: str
+    mode: str
+    queue: str
+    upstream: str | None
+    max_attempts: int
+    timeout: float
+    payload_schema: dict[str, object]
+
+
+class JobTypeList(Told):
+    """The job types that this server knows."""
+
+    items: list[JobTypeItem]
+
+
+class UploadReceived(Told):
+    """An uploaded file; `file` is what a job's payload names it by."""
+
+    file: str = Field(examples=["upload:01890a5d-ac96-774b-bcce-b302099a8057"])
+    name: str
+    size: int
+    sha256: str
+
+
+class Alive(Told):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(Told):
+    """Everything that work needs is there.
+
+    `durability` is what the store promises of an accepted job: none, interval, fsync or replicated.
+    `oldest_ready_age` is how many seconds the oldest job that could run has waited.
+    """
+
+    status: Literal["ready"]
+    engine: str
+    engine_version: str
+    schema_version: str
+    durability: str
+    artifacts: Literal["ok"]
+    oldest_ready_age: float
+
+
+class Index(Told):
+    """What this is, and where to read on."""
+
+    name: str
+    version: str
+    docs: str
+    openapi: str
+
+
+class FieldFault(Told):
+    """What is wrong with one field; `field` is its dotted path, "" for the whole body."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457). `type` is stable; members beyond these belong to the type."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str = Field(examples=["/problems/invalid-input"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[FieldFault] | None = None
+
+
+# query parameters ------------------------------------------------------------------------------------------
+
+StatusWord = Literal[
+    "queued", "running", "succeeded", "failed", "cancelled",
+    "scheduled", "ready", "parked", "paused", "retrying", "degraded", "dead_letter",
+]  # fmt: skip
+"""The stored statuses, then the phases that say more."""
+
+
+def _digits(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) is None:
+        raise ValueError("write it in digits")
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_digits)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Asked(BaseModel):
+    """Query parameters; unknown ones are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class JobFilter(Asked):
+    """Which jobs, and which page of them."""
+
+    status: StatusWord | None = Field(None, description="A stored status, or a view such as dead_letter.")
+    type: Word | None = None
+    queue: Word | None = None
+    upstream: Word | None = None
+    tag: Word | None = None
+    error: Word | None = Field(None, description="Text in the error's code or message, ignoring ASCII case.")
+    created_from: Instant | None = Field(None, description="Inclusive.")
+    created_before: Instant | None = Field(None, description="Exclusive.")
+    limit: Number = Field(50, ge=1, le=200)
+    offset: Number = Field(0, ge=0, le=10_000, description="Jobs to skip; use `cursor` for more.")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] | None = Field(
+        None, description="The `next` of the page before."
+    )
+
+
+class HistoryAfter(Asked):
+    """Which page of a history."""
+
+    after: Number = Field(0, ge=0, le=2**31 - 1, description="Only steps after this one.")

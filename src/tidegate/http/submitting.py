@@ -1,0 +1,135 @@
+"""`POST /jobs`: validate → replay → limits → submit. A replay costs no limit, also when it raced."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.client import Accepted
+from tidegate.core.idempotency import JSON
+from tidegate.core.job import Status
+from tidegate.core.retry_json import policy_from_json
+from tidegate.errors import InvalidInput, JobNotFound, RateLimited, TidegateError
+from tidegate.http import limits
+from tidegate.http.face import Face, address, place, single, user_of
+from tidegate.http.problems import invalid
+from tidegate.http.reading import parse_json, read_json
+from tidegate.http.schemas import JobAccepted, JobCreate
+from tidegate.requests import JobRequest
+
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class _Raw(msgspec.Struct):
+    """The payload as it was sent, to the byte."""
+
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request: an accepted job, and the limits' headers where they were counted."""
+
+    accepted: Accepted
+    headers: dict[str, str]
+
+
+async def create_job(face: Face, request: Request) -> Response:
+    """Accept a job: 201, or 200 where the idempotency key had made it before."""
+    user_id = await user_of(request)
+    asked = _asked(request, user_id, await read_json(request))
+    answer = await _answer(face, asked, address(request))
+    job_id, created = answer.accepted.job_id, answer.accepted.created
+    status = Status.QUEUED if created else await _status(face, job_id)
+    body = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
+    headers = {"Location": place(request, f"/jobs/{job_id}"), **answer.headers}
+    if not created:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(body.model_dump_json(), 201 if created else 200, headers, "application/json")
+
+
+async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:
+    try:
+        return await _accept(face, asked, peer)
+    except (InvalidInput, RateLimited):
+        # What is refused today may have been accepted before: then its sender missed the answer.
+        replay = await face.client.replayed(asked)
+        if replay is None:
+            raise
+        return Answer(replay, {})
+
+
+async def _accept(face: Face, asked: JobRequest, peer: str) -> Answer:
+    job = await face.client.check(asked)
+    takes = [*limits.post(face.settings, peer), *limits.enqueue(face.settings, asked.user_id)]
+    grant = await face.limits.take(takes)
+    try:
+        [accepted] = await face.client.store([job])
+    except TidegateError:
+        await face.limits.give_back(grant)
+        raise
+    if accepted.created:
+        return Answer(accepted, grant.headers)
+    await face.limits.give_back(grant)
+    return Answer(accepted, {})
+
+
+async def _status(face: Face, job_id: str) -> Status | None:
+    try:
+        return (await face.client.get(job_id)).status
+    except JobNotFound:
+        return None
+
+
+def _asked(request: Request, user_id: str, body: bytes) -> JobRequest:
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise InvalidInput("", "the body must be a JSON object")
+    sent = _validated(value)
+    return JobRequest(
+        type=sent.type,
+        payload=bytes(msgspec.json.decode(body, type=_Raw).payload),
+        user_id=user_id,
+        idempotency_key=_key(sent.idempotency_key, single(request, "Idempotency-Key")),
+        queue=sent.queue,
+        priority=sent.priority,
+        run_at=sent.run_at,
+        delay=_seconds(sent.delay),
+        max_attempts=sent.max_attempts,
+        retry=None if sent.retry is None else policy_from_json(sent.retry, "retry"),
+        timeout=_seconds(sent.timeout),
+        expires_at=sent.expires_at,
+        tags=tuple(sent.tags or ()),
+        request_id=request.state.request_id,
+        traceparent=_traceparent(request),
+        asked=value,
+    )
+
+
+def _validated(value: dict[str, JSON]) -> JobCreate:
+    try:
+        return JobCreate.model_validate(value)
+    except ValidationError as exc:
+        faults = exc.errors(include_url=False, include_context=False, include_input=False)
+        raise invalid([(".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in faults]) from exc
+
+
+def _key(in_body: str | None, in_header: str | None) -> str | None:
+    if in_body is not None and in_header is not None and in_body != in_header:
+        raise InvalidInput("idempotency_key", "differs from the header Idempotency-Key: send one of them")
+    return in_header if in_body is None else in_body
+
+
+def _seconds(number: float | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)
+
+
+def _traceparent(request: Request) -> str:
+    """The caller's W3C trace context; as the recommendation says, one that is not valid counts as none."""
+    given = request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.fullmatch(given) else ""
