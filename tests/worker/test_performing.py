@@ -4,8 +4,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from tests.worker import cpu_jobs
-from tests.worker.house import House, Watch, eventually
-from tidegate.artifacts import ArtifactStore, uploads
+from tests.worker.house import AT_ONCE, House, Watch, eventually, new_job_id
+from tidegate.artifacts import uploads
 from tidegate.context import Context, Result
 from tidegate.core.job import INLINE_RESULT_LIMIT, Status
 
@@ -165,13 +164,20 @@ async def test_nothing_that_a_failed_run_saved_is_kept(house: House) -> None:
     assert await house.artifacts(job.id) == ["error.json"]
 
 
+async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
 async def test_uploads_that_the_payload_refers_to_are_fetched(house: House) -> None:
     async def reader(payload: dict[str, object], ctx: Context) -> str:
         file = ctx.files["file"]
         return f"{file.name} {file.size} {file.path.read_text()}"
 
-    assert isinstance(house.runtime.artifacts, ArtifactStore)
-    stored = await uploads.store(house.runtime.artifacts, b"a,b\n1,2\n", user_id="ada", name="data.csv")
+    incoming = uploads.Incoming(
+        upload_id=new_job_id(), user_id="ada", name="data.csv", content_type="text/csv", created_at=house.clock.now()
+    )
+    stored = await uploads.receive(house.runtime.artifacts, _chunks(b"a,b\n", b"1,2\n"), incoming, limit=100)
     house.job("reader", reader, files=("file",))
     house.job("reader.cpu", cpu_jobs.reader, cpu=True, files=("file",))
     await house.worker()
@@ -204,8 +210,6 @@ async def test_a_context_knows_its_run(house: House) -> None:
         seen.append((ctx.job_id, ctx.type, ctx.user_id, ctx.request_id, ctx.run, ctx.attempt))
         if ctx.attempt == 1:
             raise ValueError("once")
-
-    from tests.worker.house import AT_ONCE
 
     house.job("knows", knows, retry=AT_ONCE)
     await house.worker()
@@ -261,31 +265,25 @@ async def test_progress_is_in_the_store_within_a_second_and_a_half(house: House)
 
 
 async def test_progress_is_told_also_while_the_handler_blocks_the_event_loop(house: House) -> None:
-    seen: list[float] = []
+    seen = threading.Event()
 
-    async def blocks(ctx: Context) -> None:
+    async def blocks(ctx: Context) -> bool:
         ctx.progress(0.5, "blocking")
-        watch = Watch()
-        while watch.seconds < 2 and not seen:
-            threading.Event().wait(0.02)
+        return seen.wait(3)
 
-    def looks(job_id: str) -> None:
-        watch = Watch()
+    def look() -> None:
         with asyncio.Runner() as runner:
-            while watch.seconds < 3:
-                job = runner.run(house.look(house_id))
-                if job.progress is not None:
-                    seen.append(watch.seconds)
-                    return
-                threading.Event().wait(0.02)
+            job = runner.run(house.until(job_id, lambda job: job.progress is not None, within=1.5))
+            assert job.progress is not None
+            seen.set()
 
     house.job("blocks", blocks)
-    house_id = await house.submit("blocks")
-    onlooker = threading.Thread(target=looks, args=(house_id,))
+    job_id = await house.submit("blocks")
+    onlooker = threading.Thread(target=look)
     onlooker.start()
     await house.worker()
-    await house.ended(house_id)
+
+    job = await house.ended(job_id)
     onlooker.join()
 
-    assert seen
-    assert seen[0] < 1.5 + timedelta(seconds=0.3).total_seconds()
+    assert await house.result(job.id) == b"true"

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import httpx2
 
@@ -35,6 +36,14 @@ class Answer:
     body: Mapping[str, object]
 
 
+class Sent(TypedDict, total=False):
+    """What goes with a request."""
+
+    content: bytes | None
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
 class Service:
     """One user's view of a Tidegate API. Problems come back as exceptions of the error tree."""
 
@@ -45,7 +54,7 @@ class Service:
     async def get(self, path: str, **query: object) -> Mapping[str, object]:
         """GET a JSON object; parameters that are None are left out."""
         given = {name: str(value) for name, value in query.items() if value is not None}
-        return (await self._send("GET", path, params=given)).body
+        return (await self._send("GET", path, query=given)).body
 
     async def post(self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Answer:
         """POST a JSON body, or none."""
@@ -68,16 +77,17 @@ class Service:
         response = await self._request("GET", f"/jobs/{job_id}/result")
         return response.content
 
-    async def _send(self, method: str, path: str, **options: object) -> Answer:
-        response = await self._request(method, path, **options)
+    async def _send(self, method: str, path: str, **sent: Unpack[Sent]) -> Answer:
+        response = await self._request(method, path, **sent)
         try:
             body = response.json()
         except ValueError as exc:
             raise ServiceError(f"{self.where} answered {response.status_code} with no JSON") from exc
         return Answer(response.status_code, body if isinstance(body, dict) else {"items": body})
 
-    async def _request(self, method: str, path: str, **options: object) -> httpx2.Response:
-        request = self._http.build_request(method, path, **options)  # type: ignore[arg-type]
+    async def _request(self, method: str, path: str, **sent: Unpack[Sent]) -> httpx2.Response:
+        content, query, headers = sent.get("content"), sent.get("query"), sent.get("headers")
+        request = self._http.build_request(method, path, content=content, params=query, headers=headers)
         try:
             response = await self._http.send(request)
         except httpx2.HTTPError as exc:

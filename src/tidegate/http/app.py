@@ -1,19 +1,23 @@
-"""The FastAPI application: routes, errors, and a lifespan that opens the store."""
+"""The FastAPI application: its routes, its answers to errors, and a lifespan that opens the store."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from tidegate.app import Tidegate
 from tidegate.errors import TidegateError
+from tidegate.http import health, jobs, openapi, problems, results, submitting, uploads
 from tidegate.http.envelope import Envelope
-from tidegate.http.face import Face
+from tidegate.http.face import Face, place, told
 from tidegate.http.limits import Limits
-from tidegate.http.problems import Refusal, refusal_of, respond
-from tidegate.http.submitting import create_job
+from tidegate.http.problems import Refusal
+from tidegate.http.schemas import Index
 from tidegate.wiring import VERSION
 
 
@@ -25,18 +29,64 @@ def create_app(application: Tidegate, *, worker: bool = True) -> FastAPI:
         async with application if worker else application.connected():
             yield
 
-    app = FastAPI(title="Tidegate", version=VERSION, lifespan=lifespan, redirect_slashes=False)
+    app = _Api(title="Tidegate", version=VERSION, lifespan=lifespan, redirect_slashes=False)
     face = Face(application, Limits(lambda: application.system.engine))
-
-    async def post_job(request: Request) -> Response:
-        return await create_job(face, request)
-    app.router.add_api_route("/jobs", post_job, methods=["POST"])
+    app.router.add_api_route("/", _index, response_model=Index, tags=["service"])
+    for routes in (submitting, jobs, results, uploads, health):
+        routes.add_routes(app.router, face)
     app.add_middleware(Envelope)
-
-    @app.exception_handler(Refusal)
-    async def _r(request: Request, exc: Refusal) -> Response:
-        return respond(request, exc)
-    @app.exception_handler(TidegateError)
-    async def _t(request: Request, exc: TidegateError) -> Response:
-        return respond(request, refusal_of(exc))
+    for error in (Refusal, TidegateError, RequestValidationError, HTTPException):
+        app.add_exception_handler(error, _refused)
     return app
+
+
+class _Api(FastAPI):
+    def openapi(self) -> openapi.Object:
+        """The OpenAPI document, made once."""
+        return openapi.document(self)
+
+
+async def _index(request: Request) -> Response:
+    """Say what this is."""
+    docs, document = place(request, "/docs"), place(request, "/openapi.json")
+    return told(Index(name="tidegate", version=VERSION, docs=docs, openapi=document))
+
+
+async def _refused(request: Request, exc: Exception) -> Response:
+    match exc:
+        case Refusal():
+            return problems.respond(request, exc)
+        case TidegateError():
+            return problems.respond(request, problems.refusal_of(exc))
+        case RequestValidationError():
+            return problems.respond(request, _invalid(exc))
+        case HTTPException():
+            return problems.respond(request, _unroutable(request, exc))
+        case _:
+            raise exc
+
+
+def _invalid(exc: RequestValidationError) -> Refusal:
+    """Parameters that don't fit; where they stand (query, path) is no part of a field's name."""
+    faults = [(".".join(str(part) for part in fault["loc"][1:]), str(fault["msg"])) for fault in exc.errors()]
+    return problems.invalid(faults)
+
+
+def _unroutable(request: Request, exc: HTTPException) -> Refusal:
+    match exc.status_code:
+        case 404:
+            return Refusal(problems.NOT_FOUND, "see /docs for what there is")
+        case 405:
+            allowed = ", ".join(sorted(_methods(request)))
+            refusal = Refusal(problems.METHOD_NOT_ALLOWED, f"{request.method} is not for this place: use {allowed}")
+            refusal.headers = {"Allow": allowed}
+            return refusal
+        case _:
+            return Refusal(problems.BAD_REQUEST, str(exc.detail))
+
+
+def _methods(request: Request) -> set[str]:
+    """What any route takes at this path: the framework looks at the first one only."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in fitting for method in route.methods or ()}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from fastapi import APIRouter
 from starlette.responses import Response

@@ -64,9 +64,7 @@ class JobRoutes:
         """Show where a job stands."""
         return self._stands(request, await self._face.client.get(job_id, user_id=user_id))
 
-    async def history(
-        self, user_id: UserId, job_id: JobPath, asked: Annotated[HistoryAfter, Query()]
-    ) -> Response:
+    async def history(self, user_id: UserId, job_id: JobPath, asked: Annotated[HistoryAfter, Query()]) -> Response:
         """Show a job's steps, oldest first."""
         job = await self._face.client.get(job_id, user_id=user_id)
         entries = await self._face.client.history(job, asked.after)

@@ -13,32 +13,36 @@ FIELD: Final = "file"
 
 
 class MultipartFile:
-    """The field `file` of a multipart body. `open` first: then its name is known and `chunks` can be read."""
+    """The field `file` of a multipart body. `open` it first: then its name is known and `chunks` has its bytes.
+
+    Raises Refusal where the content type names no boundary.
+    """
 
     def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
         self._body = body
-        self._parser = _parser(content_type, self)
-        self._header: tuple[bytes, bytes] = (b"", b"")
-        self._headers: dict[str, str] = {}
+        self._parser = self._parsing(content_type)
+        self._header = (b"", b"")
+        self._headers: dict[bytes, bytes] = {}
         self._inside = False
         self._pieces: list[bytes] = []
-        self.found = False
+        self._found = False
         self.name = ""
         self.content_type = ""
 
     async def open(self) -> None:
-        """Read up to the file's first byte. Raises InvalidInput when there is no such field, and Refusal."""
-        while not self.found and await self._more():
+        """Read up to the file's first byte. Raises InvalidInput where there is no such field, and Refusal."""
+        while not self._found and await self._more():
             pass
-        if not self.found:
+        if not self._found:
             raise InvalidInput(FIELD, "is missing: send the file as the multipart field `file`, with a filename")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The file's bytes. Reads the body to its end, so a file that was cut off is refused, not kept."""
+        """The file's bytes. Reads the body to its end, so that a file that was cut off raises Refusal."""
         more = True
-        while self._pieces or more:
-            while self._pieces:
-                yield self._pieces.pop(0)
+        while more or self._pieces:
+            pieces, self._pieces = self._pieces, []
+            for piece in pieces:
+                yield piece
             more = await self._more()
 
     async def _more(self) -> bool:
@@ -52,3 +56,52 @@ class MultipartFile:
         except FormParserError as exc:
             raise Refusal(MALFORMED_UPLOAD, f"the multipart body can't be read: {exc}"[:300]) from exc
         return True
+
+    def _parsing(self, content_type: str) -> MultipartParser:
+        _, options = parse_options_header(content_type)
+        try:
+            return MultipartParser(
+                options.get(b"boundary", b""),
+                {
+                    "on_part_begin": self._headers_begin,
+                    "on_header_field": self._header_name,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._header_ends,
+                    "on_headers_finished": self._part_begins,
+                    "on_part_data": self._data,
+                    "on_part_end": self._part_ends,
+                },
+            )
+        except FormParserError as exc:
+            raise Refusal(MALFORMED_UPLOAD, f"the Content-Type can't be read: {exc}"[:300]) from exc
+
+    def _headers_begin(self) -> None:
+        self._headers = {}
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header = (self._header[0] + data[start:end], b"")
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header = (self._header[0], self._header[1] + data[start:end])
+
+    def _header_ends(self) -> None:
+        name, value = self._header
+        self._headers[name.lower()] = value
+        self._header = (b"", b"")
+
+    def _part_begins(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if options.get(b"name", b"").decode("utf-8", "replace") != FIELD or b"filename" not in options:
+            return
+        if self._found:
+            raise InvalidInput(FIELD, "is there more than once: send one file a request")
+        self._found = self._inside = True
+        self.name = options[b"filename"].decode("utf-8", "replace")
+        self.content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._inside:
+            self._pieces.append(data[start:end])
+
+    def _part_ends(self) -> None:
+        self._inside = False

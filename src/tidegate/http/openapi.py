@@ -56,7 +56,7 @@ def document(app: FastAPI) -> Object:
 
 
 def _complete(path: str, operation: Object) -> None:
-    if path.split("/{")[0].startswith(_OWNED):
+    if path.startswith(_OWNED):
         operation.setdefault("parameters", []).append(_USER)
     invalid: Mapping[str, Any] = operation["responses"].get("422", {})
     if "application/json" in invalid.get("content", {}):

@@ -42,6 +42,7 @@ NO_RESULT: Final = Kind("no-result", 404, "The job returned nothing")
 METHOD_NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "This method is not for this place")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind("unsupported-media-type", 415, "This media type is not taken here")
 INVALID_INPUT: Final = Kind("invalid-input", 422, "A field is wrong")
+NOT_FINISHED: Final = Kind("job-not-finished", 409, "The job has not ended yet")
 NOT_READY: Final = Kind("not-ready", 503, "Not ready to take work")
 
 _INTERNAL: Final = Kind("internal-error", 500, "Something went wrong on our side")
@@ -73,7 +74,7 @@ KINDS: Final[Mapping[type[TidegateError], Kind]] = {
     errors.ServiceError: Kind("service-error", 502, "Another server failed us"),
     errors.JobFailed: Kind("job-failed", 409, "The job failed: it has no result"),
     errors.JobCancelled: Kind("job-cancelled", 409, "The job was cancelled: it has no result"),
-    errors.ResultTimeout: Kind("job-not-finished", 409, "The job has not ended yet"),
+    errors.ResultTimeout: NOT_FINISHED,
     errors.Steer: _INTERNAL,
     errors.RetryLater: _INTERNAL,
     errors.GiveUp: _INTERNAL,
@@ -149,7 +150,7 @@ def _members(error: TidegateError) -> dict[str, object]:
         case errors.IdempotencyConflict():
             fault = _fault("idempotency_key", "was used for another request")
             return {"job_id": error.job_id, "errors": [fault]}
-        case errors.IllegalTransition() | errors.ResultTimeout():
+        case errors.IllegalTransition():
             return {"job_id": error.job_id, "job_status": error.status}
         case errors.JobFailed():
             return {"job_id": error.job_id, "job_status": "failed", "error": error.code}

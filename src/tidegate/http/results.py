@@ -11,11 +11,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tidegate.artifacts import ArtifactStore
 from tidegate.core.job import Job, Status
-from tidegate.errors import ArtifactNotFound, InvalidInput, JobCancelled, JobFailed, ResultTimeout
+from tidegate.errors import ArtifactNotFound, InvalidInput, JobCancelled, JobFailed
 from tidegate.http.face import Face, UserId, place, told
 from tidegate.http.jobs import TAGS, JobPath
 from tidegate.http.openapi import refusals
-from tidegate.http.problems import NO_RESULT, Refusal
+from tidegate.http.problems import NO_RESULT, NOT_FINISHED, Refusal
 from tidegate.http.schemas import ArtifactItem, ArtifactList
 from tidegate.http.views import Link
 from tidegate.ports import ArtifactInfo
@@ -80,7 +80,7 @@ def add_routes(router: APIRouter, face: Face) -> None:
     """Put these routes on `router`."""
     results = ResultRoutes(face)
     one = "/jobs/{job_id}"
-    missing, file = refusals(400, 404, 503), {"application/octet-stream": {}, "*/*": {}}
+    missing = refusals(400, 404, 503)
     router.add_api_route(
         f"{one}/result",
         results.result,
@@ -95,7 +95,7 @@ def add_routes(router: APIRouter, face: Face) -> None:
         f"{one}/artifacts/{{path:path}}",
         results.artifact,
         response_class=Response,
-        responses={200: {"description": "The file.", "content": file}, **missing},
+        responses={200: {"description": "The file.", "content": {"*/*": {}}}, **missing},
         tags=TAGS,
     )
 
@@ -110,7 +110,7 @@ def _check_succeeded(job: Job) -> None:
         case Status.CANCELLED:
             raise JobCancelled(job.id)
         case _:
-            raise ResultTimeout(job.id, job.status)
+            raise Refusal(NOT_FINISHED, f"job {job.id} is still {job.status}", job_id=job.id, job_status=job.status)
 
 
 def _folder(job: Job) -> str | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Phase, Status
 from tidegate.core.query import Event
@@ -13,9 +14,7 @@ from tidegate.requests import LONGEST_DELAY, LONGEST_TAG, LONGEST_TIMEOUT, MOST_
 
 KEY_PATTERN: Final = r"^[ -~]{1,255}$"
 
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
+_RFC3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def instant(value: object) -> object:
@@ -45,7 +44,7 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
-RETRY_SCHEMA: Final = {
+RETRY_SCHEMA: Final[JsonDict] = {
     "description": "`steps` waits `delays` (seconds) in turn; `exponential` waits `initial`·`factor`^n, at most `max`.",
     "examples": [
         {"policy": "steps", "delays": [1, 5, 30]},

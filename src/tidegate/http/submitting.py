@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
+from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,12 +18,36 @@ from tidegate.core.retry_json import policy_from_json
 from tidegate.errors import InvalidInput, JobNotFound, RateLimited, TidegateError
 from tidegate.http import limits
 from tidegate.http.face import Face, address, place, single, user_of
+from tidegate.http.openapi import Object, refusals
 from tidegate.http.problems import invalid
 from tidegate.http.reading import parse_json, read_json
-from tidegate.http.schemas import JobAccepted, JobCreate
+from tidegate.http.schemas import KEY_PATTERN, JobAccepted, JobCreate
 from tidegate.requests import JobRequest
 
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+_CONTENT: Final = {
+    "application/json": {
+        "schema": JobCreate.model_json_schema(),
+        "examples": {
+            "analysis": {
+                "summary": "Analyse an uploaded file",
+                "value": {
+                    "type": "analysis",
+                    "payload": {"file": "upload:01890a5d-ac96-774b-bcce-b302099a8057"},
+                    "idempotency_key": "sales-2026-01",
+                },
+            }
+        },
+    }
+}
+_KEY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key gives the same job: 201 the first time, 200 after. Kept at least 24 h.",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+}
 
 
 class _Raw(msgspec.Struct):
@@ -39,18 +64,44 @@ class Answer:
     headers: dict[str, str]
 
 
-async def create_job(face: Face, request: Request) -> Response:
-    """Accept a job: 201, or 200 where the idempotency key had made it before."""
-    user_id = await user_of(request)
-    asked = _asked(request, user_id, await read_json(request))
-    answer = await _answer(face, asked, address(request))
-    job_id, created = answer.accepted.job_id, answer.accepted.created
-    status = Status.QUEUED if created else await _status(face, job_id)
-    body = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
-    headers = {"Location": place(request, f"/jobs/{job_id}"), **answer.headers}
-    if not created:
-        headers["Idempotent-Replayed"] = "true"
-    return Response(body.model_dump_json(), 201 if created else 200, headers, "application/json")
+class SubmitRoutes:
+    """The endpoint, on one application."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    async def submit(self, request: Request) -> Response:
+        """Accept a job: it runs as soon as a worker is free.
+
+        200 with the first job's id where the idempotency key had made it before.
+        """
+        face, user_id = self._face, await user_of(request)
+        asked = _asked(request, user_id, await read_json(request))
+        answer = await _answer(face, asked, address(request))
+        job_id, created = answer.accepted.job_id, answer.accepted.created
+        status = Status.QUEUED if created else await _status(face, job_id)
+        body = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
+        headers = {"Location": place(request, f"/jobs/{job_id}"), **answer.headers}
+        if not created:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(body.model_dump_json(), 201 if created else 200, headers, "application/json")
+
+
+def add_routes(router: APIRouter, face: Face) -> None:
+    """Put this route on `router`."""
+    replayed: dict[int | str, Object] = {
+        200: {"model": JobAccepted, "description": "The idempotency key had made this job before."}
+    }
+    router.add_api_route(
+        "/jobs",
+        SubmitRoutes(face).submit,
+        methods=["POST"],
+        status_code=201,
+        response_model=JobAccepted,
+        responses={**replayed, **refusals(400, 413, 415, 422, 429, 503)},
+        openapi_extra={"requestBody": {"required": True, "content": _CONTENT}, "parameters": [_KEY_HEADER]},
+        tags=["jobs"],
+    )
 
 
 async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:

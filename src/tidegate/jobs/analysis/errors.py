@@ -31,3 +31,8 @@ class NotData(errors.NotData):
 def first_line(error: BaseException) -> str:
     """What a library said, short enough for a message of ours."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust gave up on its input. Each has a class of this name, none a common base."""
+    return type(error).__name__ == "PanicException"

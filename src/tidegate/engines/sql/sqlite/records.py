@@ -109,15 +109,24 @@ class Journal:
         self._session.write(_INSERT_HISTORY, self._rows)
 
 
-def move(session: Session, record: Record, status: Status, *, stage: int = 0) -> None:
-    """Tally a record where it goes, out of where it was."""
-    ledger = session.ledger
-    line = ledger.lines[record.line_id]
-    ledger.count(line, record.stand, -1)
+def leave(session: Session, record: Record) -> None:
+    """Tally a record out of where it stands."""
+    line = session.ledger.lines[record.line_id]
+    session.ledger.count(line, record.stand, -1)
     if record.status is Status.QUEUED and record.stage == 2:
-        ledger.count(line, Stand.LAPSED, -1)
+        session.ledger.count(line, Stand.LAPSED, -1)
+
+
+def enter(session: Session, record: Record, status: Status, *, stage: int = 0) -> None:
+    """Tally a record where it goes; its line is already the one it goes to."""
     record.status, record.stage = status, stage
-    ledger.count(line, record.stand, 1)
+    session.ledger.count(session.ledger.lines[record.line_id], record.stand, 1)
+
+
+def move(session: Session, record: Record, status: Status) -> None:
+    """Tally a record where it goes, within its line."""
+    leave(session, record)
+    enter(session, record, status)
 
 
 def prune_at(record: Record, status: Status, now: int) -> int:
@@ -163,11 +172,9 @@ def end_as_cancelled(session: Session, records: Sequence[Record]) -> None:
 
 
 def stand_in_line(session: Session, records: Sequence[Record]) -> None:
-    """Place queued records, in this order, in their lines."""
+    """Place records, whose `rank` is what they keep of an earlier one, in this order in their lines."""
     lines = session.ledger.lines
     arrivals = [Arrival(lines[job.line_id], job.user_id, job.priority, job.rank) for job in records]
-    ranks = place(session, arrivals)
-    for record, rank in zip(records, ranks, strict=True):
-        move(session, record, Status.QUEUED, stage=1)
+    for record, rank in zip(records, place(session, arrivals), strict=True):
+        enter(session, record, Status.QUEUED, stage=1)
         record.rank = rank
-    session.write(STAND, [(record.seq, record.rank) for record in records])

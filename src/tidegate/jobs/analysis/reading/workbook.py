@@ -9,8 +9,9 @@ import fastexcel
 import polars as pl
 
 from tidegate.jobs.analysis.contract import Limits, Stage
-from tidegate.jobs.analysis.errors import NotData, Reason, first_line
+from tidegate.jobs.analysis.errors import NotData, Reason, first_line, is_panic
 from tidegate.jobs.analysis.reading.archive import check_archive
+from tidegate.jobs.analysis.reading.compound import Malformed, check_compound
 from tidegate.jobs.analysis.reading.header import find_heading
 from tidegate.jobs.analysis.reading.raw import Origin, Raw, rows_left_out
 
@@ -33,10 +34,11 @@ def read_workbook(source: Path, limits: Limits, stage: Stage) -> Raw:
     """
     kind = _kind(source, limits)
     try:
-        book = fastexcel.read_excel(source)
-        sheets = _load(book, limits, stage)
-    except (fastexcel.FastExcelError, pl.exceptions.PanicException) as error:
-        raise _broken(kind, error) from error
+        sheets = _load(fastexcel.read_excel(source), limits, stage)
+    except BaseException as error:
+        if isinstance(error, fastexcel.FastExcelError) or is_panic(error):
+            raise _broken(kind, error) from error
+        raise
     if not sheets:
         raise NotData("The workbook's sheets are all empty: there is nothing to analyse.", Reason.EMPTY)
     best = max(sheets, key=lambda sheet: sheet.cells)
@@ -85,24 +87,22 @@ def _raw(sheet: _Sheet, others: tuple[str, ...], kind: str, limits: Limits) -> R
 
 
 def _kind(source: Path, limits: Limits) -> str:
+    """The kind of workbook, which is then safe to open."""
     with source.open("rb") as stream:
-        if stream.read(2) != b"PK":
-            return "xls"
+        kind = "xlsx" if stream.read(2) == b"PK" else "xls"
     try:
-        check_archive(source, limits)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise _broken("xlsx", error) from error
-    return "xlsx"
+        if kind == "xlsx":
+            check_archive(source, limits)
+        else:
+            check_compound(source)
+    except (Malformed, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise _broken(kind, error) from error
+    return kind
 
 
 def _broken(kind: str, error: BaseException) -> NotData:
-    if "password" in str(error).lower() or "encrypt" in str(error).lower():
-        return NotData(
-            "The workbook is protected by a password, so it cannot be read. Remove the password and send it again.",
-            Reason.ENCRYPTED,
-        )
     return NotData(
-        f"The file looks like a workbook ({kind}) but cannot be read: {first_line(error)}. Open "
-        "it in a spreadsheet program, save it again as .xlsx and send that.",
+        f"The file looks like a workbook ({kind}) but cannot be read: {first_line(error)}. Open it in a "
+        "spreadsheet program, save it again as .xlsx and send that.",
         Reason.BROKEN,
     )
