@@ -23,11 +23,8 @@ from tidegate.handlers import Registry
 from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter
 from tidegate.telemetry.logs import LogListener, configure
-from tidegate.worker.ending import Ender
-from tidegate.worker.identity import identity
-from tidegate.worker.reaper import reclaim_one
+from tidegate.worker.reaper import settle_overdue
 from tidegate.worker.runtime import Fetch, Runtime, WorkerSettings
-from tidegate.worker.settling import Settler
 from tidegate.worker.worker import Worker
 
 VERSION = version("tidegate")
@@ -104,9 +101,8 @@ def _reach(runtime: Runtime) -> Reach:
     async def check_file(reference: str, user_id: str) -> None:
         await uploads.resolve(runtime.artifacts, reference, user_id=user_id)
 
-    async def settle_overdue(job_id: JobId) -> bool:
-        ender = Ender(runtime, Settler(runtime.engine, runtime.emit, runtime.clock))
-        return await reclaim_one(job_id, identity(runtime.nonce()), ender)
+    async def overdue(job_id: JobId) -> bool:
+        return await settle_overdue(job_id, runtime)
 
     return Reach(
         engine=runtime.engine,
@@ -116,7 +112,7 @@ def _reach(runtime: Runtime) -> Reach:
         emit=runtime.emit,
         new_id=new_job_id,
         nonce=runtime.nonce,
-        settle_overdue=settle_overdue,
+        settle_overdue=overdue,
         check_file=check_file,
     )
 

@@ -108,6 +108,15 @@ failures = st.builds(failure, st.sampled_from(["timeout", "own_code"]), st.sampl
 waited_endings: st.SearchStrategy[Settlement] = st.builds(Bury, failure=failures) | st.just(Cancel())
 """How a job that waited too long may end: it had no run to retry or refund."""
 
+deferrals = st.builds(
+    Defer,
+    delay=small_delays,
+    refund=st.sampled_from(Refund),
+    failure=st.none() | failures,
+    lane=st.none() | st.sampled_from(LANES),
+)
+burials = st.builds(Bury, failure=failures, refund=st.none() | st.sampled_from(Refund))
+
 endings: st.SearchStrategy[Settlement] = st.one_of(
     st.builds(
         Succeed,
@@ -117,14 +126,9 @@ endings: st.SearchStrategy[Settlement] = st.one_of(
         served_by=st.sampled_from([None, "b"]),
     ),
     st.builds(Retry, delay=small_delays, failure=failures),
-    st.builds(
-        Defer,
-        delay=small_delays,
-        refund=st.sampled_from(Refund),
-        failure=st.none() | failures,
-        lane=st.none() | st.sampled_from(LANES),
-    ),
-    st.builds(Bury, failure=failures, refund=st.none() | st.sampled_from(Refund)),
+    st.sampled_from([deferrals, burials]).flatmap(lambda often: often),
+    deferrals,
+    burials,
     st.builds(Cancel, note=st.sampled_from(["", "stopped"])),
 )
 

@@ -49,6 +49,12 @@ async def _a_renewed_lease_runs_out(harness: Harness) -> None:
     await harness.engine.renew([Beat(lease.job.id, lease.token)], seconds(10))
 
 
+async def _a_lease_that_keeps_a_gate_full_runs_out(harness: Harness) -> None:
+    await build.set_gates(harness, Gate(name="upstream:llm", limit=1))
+    await build.submit(harness, new_job(lane=LLM), new_job(lane=LLM))
+    await build.claim_one(harness, lease_for=seconds(10))
+
+
 async def _a_ready_job_expires(harness: Harness) -> None:
     await build.set_gates(harness, Gate(name="upstream:llm", not_before=harness.clock.now() + seconds(60)))
     await build.submit(harness, new_job(lane=LLM, expires_at=harness.clock.now() + seconds(10)))
@@ -68,6 +74,7 @@ async def _a_scheduled_job_expires(harness: Harness) -> None:
         _a_pace_admits_the_next,
         _a_lease_runs_out,
         _a_renewed_lease_runs_out,
+        _a_lease_that_keeps_a_gate_full_runs_out,
         _a_ready_job_expires,
         _a_scheduled_job_expires,
     ],
@@ -80,7 +87,7 @@ async def test_a_worker_is_told_to_come_back_when_there_will_be_something_to_do(
     claimed = await build.claim(harness)
     assert (claimed.leases, claimed.more, claimed.at) == ((), False, now)
     assert claimed.wake_at is not None
-    assert claimed.wake_at <= now + seconds(10)
+    assert now < claimed.wake_at <= now + seconds(10), "earlier than now, a worker would spin"
     harness.clock.advance(seconds(10) - TICK)
     early = await build.claim(harness)
     assert (len(early.leases), early.overdue) == (0, 0)

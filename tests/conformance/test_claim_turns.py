@@ -149,12 +149,12 @@ async def test_a_batch_takes_from_one_lane_what_the_others_do_not_have(harness: 
 
 
 @promise("claim.share")
-@pytest.mark.parametrize(("held", "expected"), [(0, 2), (1, 1), (2, 0), (7, 0)])
+@pytest.mark.parametrize(("share", "held", "expected"), [(2, 0, 2), (2, 1, 1), (2, 2, 0), (2, 7, 0), (0, 0, 0)])
 async def test_an_upstream_keeps_to_its_share_while_another_lane_has_jobs(
-    harness: Harness, held: int, expected: int
+    harness: Harness, share: int, held: int, expected: int
 ) -> None:
     await build.submit(harness, *_at(LLM, 20), *_at(Lane(), 20))
-    taken = Counter(await _lanes(harness, {"limit": 10, "share": 2, "held": {"llm": held, "ocr": 9}}))
+    taken = Counter(await _lanes(harness, {"limit": 10, "share": share, "held": {"llm": held, "ocr": 9}}))
     assert (taken[LLM], taken[Lane()]) == (expected, 10 - expected)
 
 
@@ -169,7 +169,16 @@ async def test_an_upstream_fills_the_slots_that_nobody_else_wants(harness: Harne
 async def test_a_share_counts_all_lanes_and_queues_of_an_upstream(harness: Harness) -> None:
     wide = [LLM, build.lane("llm", "acme"), build.lane("llm", queue="high")]
     await build.submit(harness, *(job for lane in wide for job in _at(lane, 9)), *_at(Lane(), 20))
-    claimed = await build.claim(harness, limit=10, share=2, turns=build.turns("high", "default"))
+    for limit in (3, 6):
+        claimed = await build.claim(harness, limit=limit, share=2, turns=build.turns("high", "default", quota=1))
+        assert [lease.job.lane.upstream for lease in claimed.leases].count("llm") == 2
+
+
+@promise("claim.share")
+@pytest.mark.parametrize("quota", [0, 1, 9])
+async def test_an_upstream_keeps_to_its_share_also_where_queues_fill_what_is_left(harness: Harness, quota: int) -> None:
+    await build.submit(harness, *_at(build.lane("llm", queue="high"), 20), *_at(Lane(), 20))
+    claimed = await build.claim(harness, limit=10, share=2, turns=build.turns("high", "default", quota=quota))
     assert [lease.job.lane.upstream for lease in claimed.leases].count("llm") == 2
 
 

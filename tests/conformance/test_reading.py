@@ -189,7 +189,7 @@ EVERY_BYTE = bytes(range(256))
 
 
 @promise("bodies.exact")
-@pytest.mark.parametrize("data", [b"", b"\x00", EVERY_BYTE, "\ufeff{}😀".encode(), EVERY_BYTE * 4_096, b"\\x00'%"])
+@pytest.mark.parametrize("data", [b"", b"\x00", EVERY_BYTE, "\ufeff{}😀".encode(), EVERY_BYTE * 4_096, b" \\x00'%\n"])
 async def test_any_bytes_come_back_as_they_went_in(harness: Harness, data: bytes) -> None:
     (submitted,) = await submit(harness, new_job(payload=data))
     assert await harness.engine.bodies([submitted]) == [Body(payload=data)]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.docs import tables
+from tests.docs import http_tables, tables
 from tests.docs.pages import name_of, pages
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
@@ -17,6 +17,8 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "errors": tables.error_tree,
     "log-events": tables.log_events,
     "lifecycle": tables.diagram,
+    "routes": http_tables.routes,
+    "problems": http_tables.problems,
 }
 
 _PART: Final = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

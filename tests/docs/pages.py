@@ -12,7 +12,8 @@ DOCS: Final = ROOT / "docs"
 
 _FENCE: Final = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE: Final = re.compile(r"# (?P<name>\w+\.py)\n")
-_FIRST_CELL: Final = re.compile(r"^\| `(?P<name>[^`]+)`", re.MULTILINE)
+_FIRST_CELL: Final = re.compile(r"^\| (`[^|]*) \|", re.MULTILINE)
+_WORD: Final = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +54,14 @@ def section(page: Path, heading: str) -> str:
     """The text below a heading (given with its `#`s), up to the next of its level or above."""
     text = page.read_text("utf-8")
     level = len(heading) - len(heading.lstrip("#"))
-    _, found, rest = text.partition(f"\n{heading}\n")
+    _, found, rest = f"\n{text}".partition(f"\n{heading}\n")
     assert found, f"{name_of(page)} has no heading {heading!r}"
     return re.split(rf"^#{{1,{level}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def listed(page: Path, heading: str) -> Sequence[str]:
-    """The words in code font that begin the rows of the tables below a heading."""
-    return _FIRST_CELL.findall(section(page, heading))
+    """The words in code font in the first cells of the tables below a heading."""
+    return [word for cell in _FIRST_CELL.findall(section(page, heading)) for word in _WORD.findall(cell)]
 
 
 def same(shown: str, printed: str) -> bool:

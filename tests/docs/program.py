@@ -13,7 +13,7 @@ from types import CodeType
 
 import pytest
 
-from tests.docs.pages import Block, blocks, name_of, same
+from tests.docs.pages import Block, blocks, same
 
 ON_MEMORY = {"TIDEGATE_ENGINE": "memory://", "TIDEGATE_ARTIFACTS": "memory://", "TIDEGATE_LOG_LEVEL": "error"}
 PROGRAM_SECONDS = 30
@@ -22,8 +22,8 @@ PROGRAM_SECONDS = 30
 class Program:
     """Runs pages in `folder`, on a store in memory.
 
-    A block that begins with `# name.py` is that file, and imported under its name; when it has a main
-    program, it is run as one, and what it prints must be what the next `text` block shows.
+    A block that begins with `# name.py` is that file, and imported under its name. One with a main program is
+    run as a script, and what it prints must be what the next block, a `text`, shows.
     """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,6 @@ class Program:
         self._patch = patch
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
-        patch.setenv("PYTHONPATH", str(folder))  # for the processes of cpu=True handlers
         for name, value in (ON_MEMORY | {"TIDEGATE_DATA_DIR": str(folder)}).items():
             patch.setenv(name, value)
 
@@ -56,32 +55,42 @@ class Program:
         text = block.text
         for readers, ours in replace.items():
             text = text.replace(readers, ours)
+        if "__main__" in text:
+            self._script(text, after)
+            return
         if block.file is not None:
-            self._file(block.file, text, after)
+            self._module(block.file, text)
             return
         namespace, runner = place
-        evaluated = eval(_compiled(text, f"{name_of(page)}:{block.line}"), namespace)
+        evaluated = eval(_compiled(text, f"{page.name}:{block.line}"), namespace)
         if inspect.iscoroutine(evaluated):
             runner.run(evaluated)
 
-    def _file(self, name: str, text: str, after: Block | None) -> None:
+    def _module(self, name: str, text: str) -> None:
         (self._folder / name).write_text(text, "utf-8")
+        importlib.invalidate_caches()
         module = name.removesuffix(".py")
-        if "__main__" not in text:
-            importlib.invalidate_caches()
-            self._patch.delitem(sys.modules, module, raising=False)
-            importlib.import_module(module)
-            return
-        printed = run_program(self._folder / name)
+        self._patch.delitem(sys.modules, module, raising=False)
+        importlib.import_module(module)
+
+    def _script(self, text: str, after: Block | None) -> None:
+        script = self._folder / "script.py"
+        script.write_text(text, "utf-8")
+        printed = run_program(script)
         assert after is not None
-        assert after.language == "text", f"{name} prints, and the page does not show what"
-        assert same(after.text, printed)
+        assert after.language == "text", "a program prints, and the page does not show what"
+        assert same(after.text, printed), f"shown\n{after.text}\nprinted\n{printed}"
 
 
 def run_program(script: Path) -> str:
     """What a script prints; it must end well."""
     ended = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=PROGRAM_SECONDS, env=os.environ
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_SECONDS,
+        env=os.environ,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

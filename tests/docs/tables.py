@@ -1,7 +1,7 @@
 """What the reference pages show of the code, as Markdown."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.unit.telemetry.samples import every_event, job
 from tidegate import errors
 from tidegate.cli.commands import app as command_line
 from tidegate.config import Settings
-from tidegate.core.job import Status
+from tidegate.core.job import Refund, Status
 from tidegate.core.lifecycle import LEGAL
 from tidegate.telemetry import events
 from tidegate.telemetry.logs import Line, describe
@@ -34,7 +34,8 @@ VERBS: Final = {
 """What a step from one status to another is called; `lifecycle.LEGAL` says which steps there are."""
 
 
-def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
@@ -42,7 +43,7 @@ def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
 def settings() -> str:
     """Every setting, its default and its meaning."""
     rows = ((_names(name, field), _default(field), field.description or "") for name, field in _fields().items())
-    return _table(("variable", "default", "meaning"), rows)
+    return table(("variable", "default", "meaning"), rows)
 
 
 def setting_names() -> set[str]:
@@ -88,16 +89,17 @@ def _duration(value: timedelta) -> str:
 
 def commands() -> str:
     """Every command, with its arguments."""
-    return "\n".join(_command(path, found) for path, found in _leaves(command_line, ("tidegate",)))
+    return "\n".join(_command(path, found) for path, found in leaves(command_line, ("tidegate",)))
 
 
-def _leaves(app: App, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], App]]:
+def leaves(app: App, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Every command below `app` that does something, with the words it is called by."""
     for name in app:
         if name.startswith("-"):
             continue
         child = app[name]
         if child.default_command is None:
-            yield from _leaves(child, (*path, name))
+            yield from leaves(child, (*path, name))
         else:
             yield (*path, name), child
 
@@ -106,8 +108,8 @@ def _command(path: tuple[str, ...], app: App) -> str:
     found = [one for one in app.assemble_argument_collection() if one.show]
     usage = " ".join([*path, *(one.name for one in found if not one.name.startswith("-"))])
     rows = ((f"`{one.name}`", _plain(one.parameter.help)) for one in found)
-    table = f"\n{_table(('argument', 'meaning'), rows)}" if found else ""
-    return f"### `{usage}`\n\n{_plain(app.help)}\n{table}"
+    arguments = f"\n{table(('argument', 'meaning'), rows)}" if found else ""
+    return f"### `{usage}`\n\n{_plain(app.help)}\n{arguments}"
 
 
 def _plain(help_text: str | None) -> str:
@@ -128,7 +130,7 @@ def error_names() -> set[str]:
 def log_events() -> str:
     """Every line of log that an event makes: its name, its level and its fields."""
     rows = ((f"`{line.name}`", line.level, _own_fields(line)) for line in _lines())
-    return _table(("event", "level", "fields besides the job's ids"), rows)
+    return table(("event", "level", "fields besides the job's ids"), rows)
 
 
 def _lines() -> list[Line]:
@@ -151,7 +153,7 @@ def _ended(ended: events.Ended) -> events.Finished:
         error_type="word" if failed else "",
         retry_delay=second if again else None,
         retry_at=job().created_at if again else None,
-        refund=next(iter(events.Refund)) if refunded else None,
+        refund=Refund.CRASH if refunded else None,
     )
 
 

@@ -11,7 +11,8 @@ from typing import TypedDict, TypeVar, Unpack
 
 from tidegate.clock import Clock, token
 from tidegate.config import load
-from tidegate.core.job import Job, JobId, Lease, NewJob, Owner, Status
+from tidegate.core.fairness import Turn
+from tidegate.core.job import Job, JobId, Lease, NewJob, Owner, Spec, Status
 from tidegate.core.query import Event as Step
 from tidegate.core.retry import RetryPolicy, Steps
 from tidegate.core.verbs import ClaimRequest
@@ -112,6 +113,10 @@ class House:
         request = JobRequest(type=name, **asked)
         return [JobId(accepted.job_id) for accepted in await self.system.client.submit_many([request] * count)]
 
+    def new_job(self, name: str, payload: bytes, timeout: timedelta = timedelta(seconds=600)) -> NewJob:
+        """A job as the client would make it, unchecked."""
+        return NewJob(id=new_job_id(), spec=Spec(type=name, timeout=timeout), payload=payload)
+
     async def submit_raw(self, new: NewJob) -> JobId:
         """Submit a job past the client's checks."""
         await self.engine.submit([new])
@@ -133,13 +138,13 @@ class House:
 
     async def until(self, job_id: JobId, reached: Callable[[Job], bool], within: float = 8) -> Job:
         """The job once it is so; fails with what it is instead."""
-        try:
-            async with asyncio.timeout(within):
-                while not reached(job := await self.look(job_id)):
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            raise AssertionError(f"still {await self.look(job_id)}") from None
-        return job
+        watch = Watch()
+        while True:
+            job = await self.look(job_id)
+            if reached(job):
+                return job
+            assert watch.seconds < within, f"still {job}"
+            await asyncio.sleep(0.005)
 
     async def running(self, job_id: JobId) -> Job:
         """The job once it runs."""
@@ -171,8 +176,6 @@ class House:
 
     async def claim_as(self, owner: Owner, name: str, lease_for: timedelta = LEASE) -> Lease:
         """Take one ready job as somebody else."""
-        from tidegate.core.fairness import Turn
-
         request = ClaimRequest(
             owner=owner,
             turns=(Turn(queue="default", quota=1),),
@@ -197,9 +200,12 @@ async def open_house(path: Path, url: str) -> AsyncIterator[House]:
 
 async def eventually(check: Callable[[], bool], within: float = 5) -> None:
     """Return once `check` holds; fails when it does not in time."""
-    async with asyncio.timeout(within):
-        while not check():
-            await asyncio.sleep(0.005)
+    watch = Watch()
+    while True:
+        if check():
+            return
+        assert watch.seconds < within, "it did not come to pass in time"
+        await asyncio.sleep(0.005)
 
 
 async def soon(waiting: Awaitable[Answer], within: float = 5) -> Answer:

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker import cpu_jobs
-from tests.worker.house import AT_ONCE, LEASE, House, Watch, eventually, soon
+from tests.worker.house import LEASE, House, Watch, eventually, soon
 from tidegate.clock import token
 from tidegate.context import Context
 from tidegate.core.job import Owner, Status
 from tidegate.core.query import Event as Step
 from tidegate.core.verbs import ReclaimRequest
-from tidegate.errors import EngineUnavailable
 from tidegate.ports import Stored
 from tidegate.telemetry.events import EndingLost, Reclaimed
 
@@ -130,31 +128,3 @@ async def test_a_lease_is_kept_while_the_ending_is_being_stored(
 
     assert await house.steps(job.id) == [Step.SUBMITTED, Step.CLAIMED, Step.FAILED]
     assert house.events(Reclaimed) == []
-
-
-async def test_an_owner_that_is_announced_was_interrupted_and_has_not_crashed(house: House) -> None:
-    goes_on = asyncio.Event()
-
-    async def waits() -> None:
-        await goes_on.wait()
-
-    house.job("waits", waits)
-    worker = await house.worker()
-    await eventually_announced(house, worker.owner)
-    job_id = await house.submit("waits")
-    await house.running(job_id)
-    taken = await _expire(house, worker.owner)
-
-    assert taken.counters.interruptions == 0  # nothing is decided yet
-    await house.worker()
-    job = await house.until(job_id, lambda job: job.counters.interruptions == 1)
-
-    assert (job.counters.crashes, job.attempts) == (0, job.counters.runs - 1)
-    goes_on.set()
-    await house.ended(job_id)
-
-
-async def eventually_announced(house: House, owner: Owner) -> None:
-    async with asyncio.timeout(3):
-        while owner not in {worker.owner for worker in await house.engine.workers()}:
-            await asyncio.sleep(0.01)

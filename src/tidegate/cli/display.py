@@ -15,7 +15,9 @@ COLOURS = {"succeeded": "green", "degraded": "yellow", "running": "cyan", "retry
 def row_of(job: Mapping[str, object]) -> Sequence[str]:
     """One job as a table row."""
     names = ("job_id", "type", "phase", "attempts", "queue", "created_at", "error")
-    return [_plain(job.get(name)) for name in names]
+    cells = [_plain(job.get(name)) for name in names]
+    cells[5] = cells[5][:19].replace("T", " ")
+    return cells
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
@@ -24,7 +26,9 @@ def table(rows: Sequence[Sequence[str]]) -> None:
     if not rows:
         console.print("no jobs match", style="dim")
         return
-    shown = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for name in COLUMNS:
+        shown.add_column(name, no_wrap=name in ("job", "phase", "created"))  # an id is there to be copied
     for row in rows:
         cells = [Text(cell) for cell in row]
         cells[2].stylize(COLOURS.get(row[2], ""))

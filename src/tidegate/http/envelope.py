@@ -1,7 +1,9 @@
 """What goes around every request: its id, the headers that every answer has, and the last resort for faults."""
 
+import asyncio
 import logging
 import re
+from contextlib import suppress
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,6 +24,10 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 """On every answer that does not say otherwise itself."""
+
+LINGER_SECONDS: Final = 5.0
+LINGER_BYTES: Final = 32 * 1024 * 1024
+"""What of a refused body is read, and thrown away, before its connection is closed."""
 
 
 class Envelope:
@@ -74,9 +80,24 @@ class _Exchange:
             headers["X-Request-ID"] = self._request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            if self._unread:  # so that the server does not read the rest
+            if self._unread:
                 headers["Connection"] = "close"
+        elif self._unread and message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    async def _linger(self) -> None:
+        """Let the sender see the answer: closing on a sender in mid-sentence resets what it has not read yet."""
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self._unread and size <= LINGER_BYTES:
+                    message = await self.receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    size += len(message.get("body", b""))
 
 
 def _request_id(headers: Headers) -> str:

@@ -15,15 +15,8 @@ from tidegate.core.query import JobQuery
 from tidegate.http import views
 from tidegate.http.face import Face, UserId, place, told
 from tidegate.http.openapi import refusals
-from tidegate.http.schemas import (
-    HistoryAfter,
-    HistoryList,
-    JobFilter,
-    JobList,
-    JobStatus,
-    JobTypeList,
-    JobWhole,
-)
+from tidegate.http.parameters import HistoryAfter, JobFilter
+from tidegate.http.schemas import HistoryList, JobList, JobStatus, JobTypeList, JobWhole
 
 HISTORY_PAGE = 200
 """Steps in one answer; it is the engines' own limit too."""

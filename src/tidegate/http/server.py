@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -24,54 +23,152 @@ from tidegate.worker.worker import Worker
 SERVER_FILE: Final = "server.json"
 """In the data folder: where a running server is, so that commands on this machine find it."""
 
-_log = logging.getLogger(__name__)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_WILDCARDS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 async def serve(application: Tidegate, settings: Settings, *, worker: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs within `settings.grace`; a second signal ends that.
+    """Serve until SIGTERM or SIGINT, then finish what runs within the grace; a second signal ends the grace.
 
-    Must run on the main thread's loop. Raises ConfigError when the address can't be listened on, and EngineError.
+    Runs on the main thread's loop. Raises ConfigError when the address can't be listened on, and EngineError.
     """
     server = Server(application, settings, worker=worker)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, server.stop)
     try:
         await server.run()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             loop.remove_signal_handler(number)
 
 
 class Server:
-    """One application being served; `url` is where, once `started`."""
+    """An application being served. Once `started` is set, `url` is where."""
 
     def __init__(self, application: Tidegate, settings: Settings, *, worker: bool = True) -> None:
         self._application = application
         self._settings = settings
         self._with_worker = worker
-        self._api = create_app(application, worker=False)
-        self._http = _Http(_config(self._api, settings), self._listening)
+        self._http = _Http(_config(create_app(application, worker=False), settings), self._listening)
+        self._worker: Worker | None = None
         self._stopping = asyncio.Event()
-        self._hurried = asyncio.Event()
         self.started = asyncio.Event()
         self.url = ""
 
     def stop(self) -> None:
-        """Accept no more, finish what runs; called again, end that at once."""
+        """Accept no more and finish what runs; called again, end that at once."""
         if self._stopping.is_set():
-            self._hurried.set()
             self._http.force_exit = True
-        self._stopping.set()
+            if self._worker is not None:
+                self._worker.hurry()
         self._http.should_exit = True
+        self._stopping.set()
 
     async def run(self) -> None:
         """Serve until `stop`. Raises ConfigError when the address can't be listened on, and EngineError."""
-        async with self._application.connected(), asyncio.TaskGroup() as group:
+        async with self._application.connected():
             with _bound(self._settings.host, self._settings.port) as listener:
                 self.url = _url(self._settings.host, listener.getsockname()[1])
-                working = group.create_task(self._work()) if self._with_worker else None
                 try:
-                    await self._http.serve([listener])
+                    await self._serve(listener)
                 finally:
-                    self._stopping.set()
+                    _forget(self._settings.data_dir / SERVER_FILE)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        if self._with_worker:
+            self._worker = self._application.system.worker()
+            await self._worker.start()
+        async with asyncio.TaskGroup() as group:
+            if self._worker is not None:
+                group.create_task(self._stop_worker(self._worker))
+            try:
+                await self._http.serve([listener])
+            finally:
+                self._stopping.set()
+
+    async def _stop_worker(self, worker: Worker) -> None:
+        """Both sides stop together: jobs are not claimed while the last answers are being sent."""
+        try:
+            await self._stopping.wait()
+        finally:
+            await worker.stop()
+
+    def _listening(self) -> None:
+        _note(self._settings.data_dir / SERVER_FILE, self.url)
+        structlog.get_logger().info("server.listening", address=self.url)
+        self.started.set()
+
+
+class _Http(uvicorn.Server):
+    """Uvicorn, telling when it listens, and leaving signals to us."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _config(api: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        http="httptools",
+        ws="none",
+        lifespan="off",  # the store is opened around the server, so that it outlives the last answer
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(round(settings.grace.total_seconds()), 1),
+    )
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise ConfigError(f"can't listen on {host}:{port}: {exc.strerror or exc}") from exc
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+        except OSError as exc:
+            raise ConfigError(f"can't listen on {host}:{port}: {exc.strerror or exc}") from exc
+        yield listener
+
+
+def _url(host: str, port: int) -> str:
+    """Where this machine reaches the server."""
+    reached = _WILDCARDS.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def _note(file: Path, url: str) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as writer:
+        json.dump({"url": url, "pid": os.getpid()}, writer)
+    part.replace(file)
+
+
+def _forget(file: Path) -> None:
+    """Remove the note, unless another server has written its own since."""
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(noted, dict) and noted.get("pid") == os.getpid():
+        file.unlink(missing_ok=True)

@@ -1,9 +1,12 @@
 """`POST /jobs`: validate → replay → limits → submit. A replay costs no limit, also when it raced."""
 
+import asyncio
 import re
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 from fastapi import APIRouter
@@ -69,6 +72,7 @@ class SubmitRoutes:
 
     def __init__(self, face: Face) -> None:
         self._face = face
+        self._turns = _Turns()
 
     async def submit(self, request: Request) -> Response:
         """Accept a job: it runs as soon as a worker is free.
@@ -77,7 +81,8 @@ class SubmitRoutes:
         """
         face, user_id = self._face, await user_of(request)
         asked = _asked(request, user_id, await read_json(request))
-        answer = await _answer(face, asked, address(request))
+        async with self._turns.turn(asked):
+            answer = await _answer(face, asked, address(request))
         job_id, created = answer.accepted.job_id, answer.accepted.created
         status = Status.QUEUED if created else await _status(face, job_id)
         body = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
@@ -102,6 +107,22 @@ def add_routes(router: APIRouter, face: Face) -> None:
         openapi_extra={"requestBody": {"required": True, "content": _CONTENT}, "parameters": [_KEY_HEADER]},
         tags=["jobs"],
     )
+
+
+class _Turns:
+    """Requests under one key go one after the other, so that twins in a race count against a limit once.
+
+    That holds in this process. Between processes each may count once more, for as long as the race lasts.
+    """
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, asked: JobRequest) -> AbstractAsyncContextManager[None]:
+        """Wait for the twins that came before."""
+        if asked.idempotency_key is None:
+            return nullcontext()
+        return self._locks.setdefault((asked.user_id, asked.idempotency_key), asyncio.Lock())
 
 
 async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:

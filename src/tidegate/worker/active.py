@@ -23,22 +23,24 @@ class Active:
     """One run. It is the context's `Link`; `report` and `stopped` may be called from any thread.
 
     `interrupt` makes the handler notice a stop, and is set by whoever performs it; `on_stop` is told as
-    well. `performed` once the handler has ended, `settled` once the run's ending is taken care of.
+    well. `performed` once the handler has ended; `ending` once somebody has decided what comes of the run, and
+    `settled` when the store has taken that: until then the lease must be kept.
     """
 
     lease: Lease
     started: float
     why: Stop | None = None
     performed: bool = False
+    ending: bool = False
     settled: bool = False
-    interrupt: Callable[[], None] | None = None
+    interrupt: Callable[[], object] | None = None
     on_stop: Callable[[], None] | None = None
     _flag: threading.Event = field(default_factory=threading.Event)
     _progress: Progress | None = None
 
     def stop(self, why: Stop) -> None:
-        """Make the run end; the first reason stands. On the worker's loop only."""
-        if self.why is None:
+        """Make the run end; the first reason stands, and none once it is ending. On the worker's loop only."""
+        if self.why is None and not self.ending:
             self.why = why
             self._flag.set()
             for told in (self.interrupt, self.on_stop):
@@ -64,11 +66,53 @@ class Active:
         return Beat(self.lease.job.id, self.lease.token, progress)
 
 
+class Interruptible:
+    """While it lasts, a stop of the run calls `interrupt`; at once, if the run has been stopped before."""
+
+    def __init__(self, active: Active, interrupt: Callable[[], object]) -> None:
+        self._active = active
+        self._interrupt = interrupt
+        self._before = active.interrupt
+
+    def __enter__(self) -> None:
+        self._active.interrupt = self._interrupt
+        if self._active.why is not None:
+            self._interrupt()
+
+    def __exit__(self, *exc: object) -> None:
+        self._active.interrupt = self._before
+
+
+class Held:
+    """The leases that the workers of one process work on, so that none takes another's. For any thread.
+
+    A handler that holds the GIL for longer than a lease stops all of them, and their beats; whichever wakes
+    first must not take the others for dead.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: set[Token] = set()
+
+    def add(self, token: Token) -> None:
+        """A run begins."""
+        self._tokens.add(token)
+
+    def remove(self, token: Token) -> None:
+        """A run has ended."""
+        self._tokens.discard(token)
+
+    @property
+    def tokens(self) -> frozenset[Token]:
+        """All of them."""
+        return frozenset(self._tokens.copy())
+
+
 class Actives:
     """The runs of one worker, by lease. Read from any thread, changed on the worker's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held) -> None:
         self._runs: dict[Token, Active] = {}
+        self._held = held
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -84,17 +128,14 @@ class Actives:
     def add(self, run: Active) -> None:
         """A run begins."""
         self._runs[run.lease.token] = run
+        self._held.add(run.lease.token)
 
     def remove(self, run: Active) -> None:
         """A run has ended, its handler too."""
         del self._runs[run.lease.token]
+        self._held.remove(run.lease.token)
 
-    @property
-    def tokens(self) -> frozenset[Token]:
-        """The leases this worker works on."""
-        return frozenset(self._runs.copy())
-
-    def held(self) -> dict[str, int]:
+    def upstreams(self) -> dict[str, int]:
         """How many runs each upstream has here."""
         counts: dict[str, int] = {}
         for run in self:

@@ -8,6 +8,7 @@ import runpy
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
@@ -23,13 +24,14 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """The context's link to the parent. A run here is stopped by killing it, so it is never `stopped`."""
+    """One call's link to the parent. A run here is stopped by killing it, so it is never `stopped`."""
 
+    call: object
     out: BinaryIO
 
     def send(self, message: dict[str, object]) -> None:
-        """Write one message."""
-        self.out.write(json.dumps(message).encode() + b"\n")
+        """Write one message of this call, whole, from any thread."""
+        self.out.write(json.dumps({"call": self.call, **message}).encode() + b"\n")
         self.out.flush()
 
     def report(self, progress: Progress) -> None:
@@ -68,22 +70,46 @@ class PipeLog:
 
 
 def main() -> None:
-    """Answer calls from stdin until it closes."""
+    """Answer calls until there are no more."""
     _die_with_parent()
-    pipe = Pipe(os.fdopen(os.dup(1), "wb"))
-    os.dup2(2, 1)  # what a handler prints must not look like an answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    job_types: dict[tuple[str, str], JobType] = {}
-    for line in sys.stdin.buffer:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The worker ends this process; a signal sent to the whole group must not. Not SIG_IGN, which a
+        # program that a handler starts would inherit.
+        signal.signal(number, _ignore)
+    calls, answers = _private_pipes()
+    known: dict[tuple[str, str], JobType] = {}
+    myself = os.getpid()
+    for line in calls:
         request = json.loads(line)
+        pipe = Pipe(request["call"], answers)
         try:
-            answer = _run(request, job_types, pipe)
-        except Exception as exc:  # the handler's own, told to the parent as the run's ending
+            answer = _run(request, known, pipe)
+        except BaseException as exc:  # the handler's own, told to the parent as the run's ending
             answer = {"failure": failure_to_json(failure_of(exc))}
+        if os.getpid() != myself:
+            os._exit(0)  # the handler forked, and this is the copy: one answer is enough
         pipe.send(answer)
 
 
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Where calls come from and answers go; what a handler reads is empty, and what it prints goes to stderr.
+
+    Neither is open in what a handler forks: such a process could outlive this one, and the parent would wait.
+    """
+    calls, answers = os.dup(0), os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    for mine in (calls, answers):
+        os.register_at_fork(after_in_child=partial(os.close, mine))
+    return os.fdopen(calls, "rb"), os.fdopen(answers, "wb")
+
+
+def _ignore(number: int, frame: object) -> None:
+    return None
+
+
 def _run(request: dict[str, object], known: dict[tuple[str, str], JobType], pipe: Pipe) -> dict[str, object]:
+    sys.path[:] = _texts(request["path"])  # the parent finds the handler's module; so must this process
     place = (str(request["module"]), str(request["handler"]))
     if place not in known:
         known[place] = Registry().add("job", _find(*place), {"cpu": True})
@@ -131,6 +157,11 @@ def _find(module: str, name: str) -> Handler:
     if not callable(found):
         raise ConfigError(f"{name} of {module} is no function")
     return found
+
+
+def _texts(value: object) -> list[str]:
+    assert isinstance(value, list)
+    return [str(item) for item in value]
 
 
 def _mapping(value: object) -> dict[str, object]:

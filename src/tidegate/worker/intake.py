@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from tidegate.core.fairness import Turn, charge, turns
@@ -10,27 +11,39 @@ from tidegate.core.job import Owner
 from tidegate.core.retry import delay
 from tidegate.core.verbs import Claimed, ClaimRequest
 from tidegate.errors import EngineUnavailable
-from tidegate.telemetry.events import StoreBack, StoreDown
 from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.outage import STORE_BACKOFF, Outage
 from tidegate.worker.runtime import Runtime
-from tidegate.worker.settling import STORE_BACKOFF
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """`start` begins a run; `reap` is called when the store says that there is something to reclaim."""
+
+    start: Callable[[Active], None]
+    reap: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A claim, the nonce that makes it repeatable, and when it was first asked."""
+
+    request: ClaimRequest
+    nonce: str
+    asked_at: float
 
 
 class Intake:
-    """Claims for one worker until it is told to stop.
+    """Claims for one worker until it is told to stop."""
 
-    `start` begins a run; `reap` is called when the store says that there is something to reclaim.
-    """
-
-    def __init__(
-        self, owner: Owner, to: Runtime, actives: Actives, start: Callable[[Active], None], reap: Callable[[], None]
-    ) -> None:
+    def __init__(self, owner: Owner, actives: Actives, to: Runtime, outage: Outage, calls: Calls) -> None:
         self._owner = owner
-        self._to = to
         self._actives = actives
-        self._start = start
-        self._reap = reap
+        self._to = to
+        self._outage = outage
+        self._calls = calls
         self._served: Mapping[str, float] = {}
+        self._asking: Question | None = None
         self._freed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._topics = [f"queue:{queue}" for queue in to.settings.queues]
@@ -46,39 +59,38 @@ class Intake:
 
     async def work(self) -> None:
         """Claim, start, rest, until stopped. An unreachable store is asked again, ever more slowly."""
-        down_since: float | None = None
         failures = 0
         while not self._stopping.is_set():
             try:
                 claimed = await self._claim()
             except EngineUnavailable as exc:
                 failures += 1
-                if down_since is None:
-                    down_since = self._to.clock.monotonic()
-                    self._to.emit(StoreDown(error_type=type(exc).__name__))
-                await asyncio.sleep(delay(STORE_BACKOFF, failures, dice=self._to.dice()).total_seconds())
+                self._outage.met("claim", exc)
+                await _within(delay(STORE_BACKOFF, failures, dice=self._to.dice()), self._stopping.wait())
                 continue
-            if down_since is not None:
-                self._to.emit(StoreBack(down_for=timedelta(seconds=self._to.clock.monotonic() - down_since)))
-                down_since, failures = None, 0
+            failures = 0
+            self._outage.answered("claim")
             self._take(claimed)
             await self._rest(claimed)
 
     async def _claim(self) -> Claimed:
-        """One question, with a fresh nonce; repeated with the same one when the answer was lost."""
+        """The answer to one question. Where it is not known what became of the last one, that is asked again."""
         self._freed.clear()
-        settings = self._to.settings
-        free = self._free()
-        asked = turns(settings.queues, self._served, free)
-        nonce = self._to.nonce()
-        request = self._request(asked, free)
-        try:
-            claimed = await self._to.engine.claim(request, nonce)
-        except EngineUnavailable:
-            claimed = await self._to.engine.claim(request, nonce)
+        asking = self._asking = self._question()
+        claimed = await self._to.engine.claim(asking.request, asking.nonce)
+        self._asking = None
         taken = Counter(lease.job.lane.queue for lease in claimed.leases)
-        self._served = charge(settings.queues, self._served, asked, taken)
+        self._served = charge(self._to.settings.queues, self._served, asking.request.turns, taken)
         return claimed
+
+    def _question(self) -> Question:
+        """The one that was not answered, while the store knows its nonce; else a fresh one."""
+        now, known_for = self._to.clock.monotonic(), self._to.settings.lease_for.total_seconds()
+        if self._asking is not None and now - self._asking.asked_at < known_for:
+            return self._asking
+        free = self._free()
+        asked = turns(self._to.settings.queues, self._served, free)
+        return Question(self._request(asked, free), self._to.nonce(), now)
 
     def _free(self) -> int:
         """Slots without a handler, and no more runs than two a slot, so that unsettled endings can't pile up."""
@@ -94,20 +106,20 @@ class Intake:
             limit=free,
             lease_for=settings.lease_for,
             share=max(int(settings.slots * settings.upstream_share), 1),
-            held=self._actives.held(),
+            held=self._actives.upstreams(),
         )
 
     def _take(self, claimed: Claimed) -> None:
         started = self._to.clock.monotonic()
         for lease in claimed.leases:
-            self._start(Active(lease, started))
+            self._calls.start(Active(lease, started))
         if claimed.cancelling:
             wanted = set(claimed.cancelling)
             for active in self._actives:
                 if active.lease.job.id in wanted:
                     active.stop(Stop.CANCELLED)
         if claimed.overdue:
-            self._reap()
+            self._calls.reap()
 
     async def _rest(self, claimed: Claimed) -> None:
         """Until there may be more to take: a hint, a freed slot where there is more, a due time, or the next poll."""
@@ -116,7 +128,7 @@ class Intake:
             await asyncio.sleep(0)
             return
         pause = self._to.settings.poll * (0.9 + 0.2 * self._to.dice())
-        if claimed.wake_at is not None and not full:
+        if claimed.wake_at is not None and claimed.wake_at > claimed.at and not full:
             pause = min(pause, max(claimed.wake_at - claimed.at, timedelta(milliseconds=1)))
         if full or claimed.more:
             await _within(pause, self._freed.wait())
@@ -129,6 +141,8 @@ class Intake:
         stop = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((hint, stop), return_when=asyncio.FIRST_COMPLETED)
+            if hint.done() and hint.exception() is not None:  # no hints: polling is the truth
+                await stop
         finally:
             for waiting in (hint, stop):
                 waiting.cancel()

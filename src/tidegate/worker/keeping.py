@@ -6,7 +6,7 @@ from datetime import UTC
 from tidegate.core.failure import ARTIFACT_FAILED, Failure
 from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised, Returned
 from tidegate.core.paths import run_prefix
-from tidegate.errors import ArtifactError, InvalidInput
+from tidegate.errors import TidegateError
 from tidegate.telemetry.events import ResultStoreFailed, ref
 from tidegate.worker.performing import Made, Produced
 from tidegate.worker.runtime import Runtime
@@ -16,7 +16,7 @@ ERROR = "error.json"
 
 
 async def keep(lease: Lease, made: Made, to: Runtime) -> Outcome:
-    """Store the run's artifacts and result; the outcome is `Raised` when they can't be kept."""
+    """Store the run's artifacts and result; the outcome is `Raised` when they can't be kept. Never raises."""
     match made:
         case Failure():
             return Raised(failure=made)
@@ -24,11 +24,18 @@ async def keep(lease: Lease, made: Made, to: Runtime) -> Outcome:
             return made
     try:
         path = await _stored(lease, made, to)
-    except (ArtifactError, InvalidInput) as exc:
+    except Exception as exc:  # ours, or whatever came of files that the handler has taken away again
         to.emit(ResultStoreFailed(job=ref(lease.job), error_type=type(exc).__name__))
-        return Raised(failure=Failure(code=ARTIFACT_FAILED, message=str(exc), error_type=type(exc).__name__))
+        return Raised(failure=_unkept(exc))
     inline = made.result if made.result is not None and len(made.result) <= INLINE_RESULT_LIMIT else None
     return Returned(result=inline, result_path=path, degraded=made.degraded, served_by=made.served_by)
+
+
+def _unkept(error: Exception) -> Failure:
+    name = type(error).__name__
+    # Any other error's text may hold a path of this machine, and a failure's message is shown to the user.
+    told = str(error) if isinstance(error, TidegateError) else f"what the run saved can't be read back: {name}"
+    return Failure(code=ARTIFACT_FAILED, message=told, error_type=name)
 
 
 async def _stored(lease: Lease, made: Produced, to: Runtime) -> str | None:
@@ -44,7 +51,7 @@ async def _stored(lease: Lease, made: Produced, to: Runtime) -> str | None:
 
 
 async def keep_error(lease: Lease, failure: Failure, to: Runtime) -> None:
-    """Write `error.json` for a job about to be buried; if that fails too, say so and go on."""
+    """Write `error.json` for a job about to be buried; if that fails too, say so and go on. Never raises."""
     job = lease.job
     error = {
         "job_id": job.id,
@@ -56,5 +63,5 @@ async def keep_error(lease: Lease, failure: Failure, to: Runtime) -> None:
     path = run_prefix(job.id, job.counters.runs, lease.token) + ERROR
     try:
         await to.artifacts.put(path, json.dumps(error).encode(), content_type="application/json")
-    except ArtifactError as exc:
+    except Exception as exc:  # nothing may keep a job from ending
         to.emit(ResultStoreFailed(job=ref(job), error_type=type(exc).__name__))

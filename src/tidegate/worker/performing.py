@@ -1,24 +1,25 @@
 """Call the handler: on the loop, in a thread, or in a process that can be killed."""
 
 import asyncio
-import shutil
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from shutil import rmtree
 
 from tidegate.context import Context, LocalFile, Result, Saved
 from tidegate.core.failure import INVALID_PAYLOAD, Failure, failure_of
-from tidegate.core.job import Lost, Token
+from tidegate.core.job import Lost, Owner
 from tidegate.errors import ArtifactNotFound, InvalidInput, TidegateError
 from tidegate.handlers import JobType, Mode, encode
 from tidegate.telemetry.events import ref
 from tidegate.telemetry.logs import job_logger
-from tidegate.worker.active import Active
-from tidegate.worker.processes import Answered, Processes
+from tidegate.worker.active import Active, Interruptible
+from tidegate.worker.processes import Answered, Child, Processes
 from tidegate.worker.runtime import Runtime
+from tidegate.worker.scratch import Scratch
+from tidegate.worker.threads import Threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,27 +34,39 @@ class Produced:
 
 Made = Produced | Failure | Lost
 
-Answer = TypeVar("Answer")
-
 
 class Performer:
     """Runs handlers for one worker; `close` ends its threads and processes."""
 
-    def __init__(self, to: Runtime) -> None:
+    def __init__(self, to: Runtime, owner: Owner) -> None:
         self._to = to
-        self._threads = ThreadPoolExecutor(to.settings.slots, thread_name_prefix="tidegate-job")
+        self._threads = Threads("tidegate-job")
         self._processes = Processes()
-        self._folders: dict[Token, Path] = {}
+        self._scratch = Scratch(to.scratch, owner)
+
+    async def open(self) -> None:
+        """Clear away what dead workers left in the scratch folder."""
+        await self._threads.run(self._scratch.close)
 
     async def perform(self, active: Active) -> Made:
-        """What came of the handler. Never raises, but when the worker itself is cancelled."""
+        """What came of the handler. Never raises, but when the worker itself is cancelled.
+
+        The handler has a task of its own: what it does to its task, it does not do to the run.
+        """
+        task = asyncio.create_task(self._guarded(active))
+        try:
+            with Interruptible(active, task.cancel):
+                return await task
+        except asyncio.CancelledError as exc:
+            if _cancelled_from_outside():
+                raise
+            return failure_of(exc)
+
+    async def _guarded(self, active: Active) -> Made:
         try:
             return await self._called(active)
-        except asyncio.CancelledError as exc:
-            if active.why is None:
-                raise  # somebody cancels the worker itself
-            _uncancel()
-            return failure_of(exc)
+        except asyncio.CancelledError:
+            raise
         except BaseException as exc:  # a handler's SystemExit must not end the worker
             return failure_of(exc)
 
@@ -65,8 +78,8 @@ class Performer:
         except InvalidInput as exc:
             return _unfit(exc)
         if job_type.mode is Mode.ASYNC and not job_type.wants_context and not job_type.files:
-            return await self._on_loop(active, job_type, payload, None)
-        folder = self._folders[active.lease.token] = self._to.scratch / f"{job.id}-{job.counters.runs}"
+            return _produced(await _awaited(job_type, payload, None), None)
+        folder = self._scratch.give(active.lease.token, job)
         try:
             files = await self._fetched(active, job_type, payload, folder)
         except ArtifactNotFound as exc:
@@ -74,31 +87,29 @@ class Performer:
         context = self._context(active, folder, files)
         match job_type.mode:
             case Mode.ASYNC:
-                return await self._on_loop(active, job_type, payload, context)
+                return _produced(await _awaited(job_type, payload, context), context)
             case Mode.THREAD:
-                return await self._in_thread(job_type, payload, context)
+                return await self._in_thread(active, job_type, payload, context)
             case Mode.PROCESS:
                 return await self._in_process(active, job_type, context)
 
-    async def _on_loop(self, active: Active, job_type: JobType, payload: object, context: Context | None) -> Made:
-        task = asyncio.current_task()
-        assert task is not None
-        with _Interruptible(active, task.cancel):
-            value = await _awaited(job_type, payload, context)
-        return _produced(value, context)
-
-    async def _in_thread(self, job_type: JobType, payload: object, context: Context) -> Made:
+    async def _in_thread(self, active: Active, job_type: JobType, payload: object, context: Context) -> Made:
         """A thread can't be killed: it is asked to stop, and its slot is taken until it has."""
-        call = copy_context().run
         arguments = [*job_type.arguments(payload, context)]
-        value = await _outlast(self._threads, lambda: call(job_type.handler, *arguments))
-        return _produced(value, context)
+        call = partial(copy_context().run, job_type.handler, *arguments)
+        with Interruptible(active, _nothing):
+            return await self._threads.run(partial(_made, call, context))
 
     async def _in_process(self, active: Active, job_type: JobType, context: Context) -> Made:
         child = self._processes.lend()
+        with Interruptible(active, child.kill):
+            return await self._threads.run(partial(self._ask, child, job_type, active.lease.payload, context))
+
+    def _ask(self, child: Child, job_type: JobType, payload: bytes, context: Context) -> Made:
         try:
-            with _Interruptible(active, child.kill):
-                answer = await _outlast(self._threads, lambda: child.call(job_type, active.lease.payload, context))
+            answer = child.call(job_type, payload, context)
+        except Exception as exc:
+            return failure_of(exc)
         finally:
             self._processes.give_back(child)
         if not isinstance(answer, Answered):
@@ -140,31 +151,16 @@ class Performer:
         )
 
     async def discard(self, active: Active) -> None:
-        """Remove the run's scratch folder, if it may have used one."""
-        folder = self._folders.pop(active.lease.token, None)
+        """Remove the run's scratch folder, if it has made one."""
+        folder = self._scratch.take(active.lease.token)
         if folder is not None:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await self._threads.run(partial(rmtree, folder, ignore_errors=True))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End idle processes at once; threads end when their handlers do."""
         self._processes.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-class _Interruptible:
-    """While it lasts, a stop calls `interrupt`."""
-
-    def __init__(self, active: Active, interrupt: Callable[[], object]) -> None:
-        self._active = active
-        self._interrupt = interrupt
-
-    def __enter__(self) -> None:
-        self._active.interrupt = lambda: (self._interrupt(), None)[1]
-        if self._active.why is not None:
-            self._interrupt()
-
-    def __exit__(self, *exc: object) -> None:
-        self._active.interrupt = None
+        await self._threads.run(self._scratch.close)
+        self._threads.close()
 
 
 async def _awaited(job_type: JobType, payload: object, context: Context | None) -> object:
@@ -179,16 +175,12 @@ async def _awaited(job_type: JobType, payload: object, context: Context | None) 
     return value
 
 
-async def _outlast(threads: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
-    """Run a call in a thread and wait for its end, whatever is cancelled meanwhile."""
-    future = asyncio.wrap_future(threads.submit(call))
-    while True:
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            if future.done():
-                raise
-            _uncancel()
+def _made(call: Callable[[], object], context: Context) -> Made:
+    """What came of a call in a thread; encoded there, for that may take long."""
+    try:
+        return _produced(call(), context)
+    except BaseException as exc:  # SystemExit and StopIteration can't be carried out of a thread
+        return failure_of(exc)
 
 
 def _produced(value: object, context: Context | None) -> Produced:
@@ -206,7 +198,10 @@ def _unfit(error: TidegateError) -> Failure:
     return Failure(code=INVALID_PAYLOAD, message=str(error), error_type=type(error).__name__, transient=False)
 
 
-def _uncancel() -> None:
+def _cancelled_from_outside() -> bool:
     task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()
+    return task is not None and task.cancelling() > 0
+
+
+def _nothing() -> None:
+    return None

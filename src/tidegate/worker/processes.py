@@ -1,12 +1,16 @@
 """Processes for `cpu=True` handlers: reused while they behave, killed when a run must end.
 
-Parent and child talk JSON, one object a line, over the child's stdin and a private copy of its stdout; what
-a handler prints goes to stderr. The child is told where the handler's function is, never its code.
+Parent and child talk JSON, one object a line, over private copies of the child's stdin and stdout; what a
+handler prints goes to stderr. The child is told where the handler's function is, never its code. Every
+message names the call it belongs to: what a handler leaves running may speak long after it has returned.
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +42,7 @@ class Child:
             [sys.executable, "-m", "tidegate.worker.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # a terminal's Ctrl-C is the worker's to handle
+            start_new_session=True,  # a terminal's Ctrl-C is the worker's to handle; and `kill` ends all it forked
         )
         self.runs = 0
 
@@ -48,38 +52,44 @@ class Child:
         return self._process.poll() is None
 
     def call(self, job_type: JobType, payload: bytes, context: Context) -> Answered | Failure | Lost:
-        """Run the handler there, passing on its progress and log lines. Lost: the process died of it."""
+        """Run the handler there, passing on its progress and log lines. Lost: the process died of it.
+
+        Raises ConfigError for a handler that a child can't find. Whatever it raises, the process is ended.
+        """
         self.runs += 1
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         try:
-            stdin.write(_request(job_type, payload, context) + b"\n")
+            stdin.write(_request(self.runs, job_type, payload, context) + b"\n")
             stdin.flush()
             for line in stdout:
                 message = json.loads(line)
-                if "progress" in message:
-                    context.link.report(Progress(fraction=message["progress"], message=message["message"]))
-                elif "log" in message:
-                    getattr(context.log, message["log"])(message["event"], **message["details"])
-                else:
-                    return _answer(message)
-        except (BrokenPipeError, ValueError):
+                if message["call"] == self.runs and (answer := _heard(message, context)) is not None:
+                    return answer
+        except OSError:  # it has died: its end of a pipe is closed
+            pass
+        except BaseException:
             self.kill()
+            raise
+        self.kill()
         self._process.wait()
         return Lost()
 
     def kill(self) -> None:
-        """End it now."""
-        self._process.kill()
+        """End it now, and whatever it has started."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End it, and take its pipes back."""
-        self._process.kill()
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):
+                    pipe.close()
 
 
 class Processes:
@@ -89,7 +99,7 @@ class Processes:
         self._idle: list[Child] = []
 
     def lend(self) -> Child:
-        """An idle child, or a new one."""
+        """An idle child, or a new one. From the worker's own thread: a child dies with the thread that made it."""
         while self._idle:
             child = self._idle.pop()
             if child.alive:
@@ -110,9 +120,11 @@ class Processes:
             self._idle.pop().close()
 
 
-def _request(job_type: JobType, payload: bytes, context: Context) -> bytes:
+def _request(number: int, job_type: JobType, payload: bytes, context: Context) -> bytes:
     module, name = _place(job_type)
     request = {
+        "call": number,
+        "path": sys.path,
         "module": module,
         "handler": name,
         "payload": payload.decode(),
@@ -144,15 +156,26 @@ def _place(job_type: JobType) -> tuple[str, str]:
     return module, name
 
 
-def _answer(message: dict[str, object]) -> Answered | Failure:
-    failure = message.get("failure")
-    if isinstance(failure, dict):
-        return failure_from_json(failure)
-    result, saved = message.get("result"), message.get("saved")
+def _heard(message: dict[str, object], context: Context) -> Answered | Failure | None:
+    """The answer, or None for what a handler says on its way."""
+    match message:
+        case {"progress": float() | int() | None as fraction, "message": str() as text}:
+            context.link.report(Progress(fraction=fraction, message=text))
+        case {"log": str() as level, "event": str() as event, "details": dict() as details}:
+            getattr(context.log, level)(event, **details)
+        case {"failure": dict() as failure}:
+            return failure_from_json(failure)
+        case _:
+            return _answer(message)
+    return None
+
+
+def _answer(message: dict[str, object]) -> Answered:
+    result, served_by, saved = message.get("result"), message.get("served_by"), message.get("saved")
     return Answered(
         result=result.encode() if isinstance(result, str) else None,
         degraded=message.get("degraded") is True,
-        served_by=str(message["served_by"]) if message.get("served_by") else None,
+        served_by=served_by if isinstance(served_by, str) else None,
         saved=tuple(_saved(item) for item in saved) if isinstance(saved, list) else (),
     )
 

@@ -6,6 +6,7 @@ crash.
 """
 
 import asyncio
+import logging
 from collections.abc import Collection
 
 from tidegate.core.job import Expired, JobId, Lost, Outcome, Owner, TimedOut
@@ -13,25 +14,34 @@ from tidegate.core.lifecycle import TIMEOUT_GRACE
 from tidegate.core.verbs import Reason, Reclaimed, ReclaimRequest
 from tidegate.errors import EngineUnavailable
 from tidegate.telemetry import events
-from tidegate.worker.active import Actives
 from tidegate.worker.ending import Ender
-from tidegate.worker.identity import dead
+from tidegate.worker.identity import dead, identity
+from tidegate.worker.outage import Outage
+from tidegate.worker.runtime import Runtime
+from tidegate.worker.settling import Settler
 
 BATCH = 100
 
+_log = logging.getLogger(__name__)
 
-async def reclaim_one(job_id: JobId, owner: Owner, ender: Ender) -> bool:
-    """Settle one job whose run is overdue or whose lease ran out, if it is; whether anything was done."""
-    return await Reaper(owner, ender, Actives()).sweep(only=(job_id,)) > 0
+
+async def settle_overdue(job_id: JobId, to: Runtime) -> bool:
+    """Settle one job whose run is overdue or whose lease ran out, if it is; whether anything was done.
+
+    For whoever reads such a job: no worker need be alive. Raises EngineUnavailable.
+    """
+    outage = Outage(to.emit, to.clock)
+    reaper = Reaper(identity(to.nonce()), Ender(to, Settler(to.engine, outage)), outage)
+    return await reaper.sweep(only=(job_id,)) > 0
 
 
 class Reaper:
     """Reclaims for one worker, when asked and from time to time."""
 
-    def __init__(self, owner: Owner, ender: Ender, actives: Actives) -> None:
+    def __init__(self, owner: Owner, ender: Ender, outage: Outage) -> None:
         self._owner = owner
         self._ender = ender
-        self._actives = actives
+        self._outage = outage
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
@@ -51,15 +61,21 @@ class Reaper:
             await self._try(())
 
     async def _try(self, dead_owners: tuple[Owner, ...]) -> None:
+        two_beats = 2 * self._ender.to.settings.renew_every
+        await asyncio.sleep(self._outage.recovering(two_beats))
         try:
             while await self.sweep(dead_owners=dead_owners) == BATCH:
                 pass
         except EngineUnavailable:
             # Owners could not renew either: give them two periods before anything is taken from them.
-            await asyncio.sleep(2 * self._ender.to.settings.renew_every.total_seconds())
+            await asyncio.sleep(two_beats.total_seconds())
 
     async def sweep(self, *, dead_owners: tuple[Owner, ...] = (), only: tuple[JobId, ...] | None = None) -> int:
-        """Reclaim one batch and settle it; how many there were. Raises EngineUnavailable."""
+        """Reclaim one batch and settle it; how many there were. Raises EngineUnavailable.
+
+        A lease that this process works on is left alone, but not where a reader asks for `only` one job: that
+        one is overdue, and if its worker could settle it, it had.
+        """
         to = self._ender.to
         request = ReclaimRequest(
             owner=self._owner,
@@ -67,14 +83,17 @@ class Reaper:
             lease_for=to.settings.lease_for,
             overdue_by=TIMEOUT_GRACE,
             dead=dead_owners,
-            keep=self._actives.tokens,
+            keep=to.held.tokens if only is None else frozenset(),
             only=only,
         )
         taken = await to.engine.reclaim(request, to.nonce())
         if not taken:
             return 0
         alive = {worker.owner for worker in await to.engine.workers()} - set(dead_owners)
-        await asyncio.gather(*(self._end(item, alive) for item in taken))
+        ends = await asyncio.gather(*(self._end(item, alive) for item in taken), return_exceptions=True)
+        for item, error in zip(taken, ends, strict=True):
+            if isinstance(error, Exception):  # one bad row must not keep the others from being settled
+                _log.error("job %s could not be reclaimed", item.lease.job.id, exc_info=error)
         return len(taken)
 
     async def _end(self, item: Reclaimed, alive: Collection[Owner]) -> None:

@@ -1,12 +1,15 @@
 """Keep leases alive from a thread with its own event loop, which no handler on the worker's loop can block.
 
-A handler that holds the GIL stops this thread too, but also everything else in this process; the worker's
-own reaper keeps its hands off leases that the worker works on, so nothing is lost by it.
+A handler that holds the GIL stops this thread too, but also everything else in this process, where no reaper
+takes leases that are being worked on (`active.Held`). A worker in another process does take them once they have
+run out: work that may hold the GIL for longer than a lease belongs into `cpu=True`.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from tidegate.core.query import WorkerInfo
@@ -17,7 +20,9 @@ from tidegate.worker.active import Active, Actives, Stop
 from tidegate.worker.runtime import Runtime
 
 TICK = timedelta(seconds=1)
-"""How often progress is told and the clock is looked at."""
+"""How often, at least, progress is told and the clock is looked at."""
+
+_log = logging.getLogger(__name__)
 
 
 class Heart:
@@ -31,25 +36,40 @@ class Heart:
         self._worker_loop = loop
         self._info = info
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="tidegate-heart", daemon=True)
+        self._stopped = asyncio.Event()
+        self._pause = min(TICK, to.settings.renew_every).total_seconds()
         self._renewed = to.clock.monotonic()
 
     def start(self) -> None:
         """Begin to beat."""
-        self._thread.start()
+        threading.Thread(target=self._live, name="tidegate-heart", daemon=True).start()
 
     async def stop(self) -> None:
         """Beat no more; the last thing a stopping worker does. The worker is withdrawn from the list."""
         self._stopping.set()
-        await asyncio.to_thread(self._thread.join)
+        await self._stopped.wait()
 
     def _live(self) -> None:
         with asyncio.Runner() as runner:
             due = 0.0
             while not self._stopping.is_set():
-                due = runner.run(self._tick(due))
-                self._stopping.wait(TICK.total_seconds())
-            runner.run(self._announce(timedelta(0)))
+                due = runner.run(self._beat(due))
+                self._stopping.wait(self._pause)
+            runner.run(self._withdraw())
+        self._on_worker_loop(self._stopped.set)
+
+    async def _beat(self, due: float) -> float:
+        try:
+            return await self._tick(due)
+        except Exception as exc:  # a heart that stopped would lose every lease, and nobody would know why
+            _log.error("a heartbeat failed, and is tried again", exc_info=exc)
+            return due
+
+    async def _withdraw(self) -> None:
+        try:
+            await self._announce(timedelta(0))
+        except Exception as exc:
+            _log.error("the worker could not be withdrawn, and is listed until that runs out", exc_info=exc)
 
     async def _tick(self, due: float) -> float:
         """One look: everything when it is due, else only what has progress to tell. When it is due next."""
@@ -89,8 +109,11 @@ class Heart:
                 active.report(beat.progress)
 
     def _stop(self, active: Active, why: Stop) -> None:
-        if not active.settled and not self._worker_loop.is_closed():
-            self._worker_loop.call_soon_threadsafe(_stop_unsettled, active, why)
+        self._on_worker_loop(lambda: active.stop(why))
+
+    def _on_worker_loop(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # it is closed: nothing of the worker is left
+            self._worker_loop.call_soon_threadsafe(call)
 
     async def _announce(self, live_for: timedelta) -> None:
         try:
@@ -105,7 +128,3 @@ class Heart:
             self._to.emit(SlowHeartbeat(owner=self._info().owner, late=timedelta(seconds=late)))
         self._renewed = now
 
-
-def _stop_unsettled(active: Active, why: Stop) -> None:
-    if not active.settled:
-        active.stop(why)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 from tidegate.core.job import Cancelled, Interrupted, Lease, Outcome, TimedOut
 from tidegate.telemetry.events import Claimed, EndingLost, ref
@@ -28,10 +29,10 @@ async def run(active: Active, tools: Tools) -> None:
     """Carry one lease to its end. Returns when the handler has ended and its ending is settled or lost."""
     _announce(active.lease, tools.to)
     try:
-        with Deadline(active, tools):
+        with Deadline(active, tools) as deadline:
             outcome = await perform(active, tools)
-        if not active.settled:
-            await conclude(active, outcome, tools)
+        await deadline.settled()
+        await conclude(active, outcome, tools)
     finally:
         await tools.performer.discard(active)
 
@@ -47,13 +48,18 @@ async def perform(active: Active, tools: Tools) -> Outcome:
 
 
 async def conclude(active: Active, outcome: Outcome, tools: Tools) -> None:
-    """Decide what becomes of the job, and settle it; a cancel that came in between is decided anew."""
-    active.settled = True
-    if active.why is Stop.LOST:
-        tools.to.emit(EndingLost(job=ref(active.lease.job)))
+    """Decide what becomes of the job and settle it, unless somebody did."""
+    if active.ending:
         return
-    latency = timedelta(seconds=tools.to.clock.monotonic() - active.started)
-    await tools.ender.settle(active.lease, outcome, latency)
+    active.ending = True
+    try:
+        if active.why is Stop.LOST:
+            tools.to.emit(EndingLost(job=ref(active.lease.job)))
+            return
+        latency = timedelta(seconds=tools.to.clock.monotonic() - active.started)
+        await tools.ender.settle(active.lease, outcome, latency)
+    finally:
+        active.settled = True
 
 
 def stopped(active: Active, to: Runtime) -> Outcome:
@@ -76,14 +82,20 @@ class Deadline:
         self._loop = asyncio.get_running_loop()
         self._abandoning: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         timeout = self._active.lease.job.spec.timeout.total_seconds()
         self._timer = self._loop.call_later(timeout, self._active.stop, Stop.TIMEOUT)
         self._active.on_stop = self._stopped
+        return self
 
     def __exit__(self, *exc: object) -> None:
         self._timer.cancel()
         self._active.on_stop = None
+
+    async def settled(self) -> None:
+        """Return when nothing is being settled on the run's behalf."""
+        if self._abandoning is not None:
+            await self._abandoning
 
     def _stopped(self) -> None:
         self._timer.cancel()

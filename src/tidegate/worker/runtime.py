@@ -10,6 +10,7 @@ from tidegate.context import LocalFile
 from tidegate.handlers import Registry
 from tidegate.ports import Artifacts, Engine
 from tidegate.telemetry.events import Emitter
+from tidegate.worker.active import Held
 
 Fetch = Callable[[str, str, Path], Awaitable[LocalFile]]
 """(reference, user, folder) → the upload, copied into the folder; raises ArtifactNotFound for another user's."""
@@ -39,7 +40,10 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """The worker's surroundings. `dice` gives numbers in [0, 1), `nonce` 32 fresh hex digits."""
+    """The surroundings that the workers of one process share.
+
+    `dice` gives numbers in [0, 1), `nonce` 32 fresh hex digits. `scratch` is a folder for what runs write.
+    """
 
     engine: Engine
     registry: Registry
@@ -51,3 +55,4 @@ class Runtime:
     nonce: Callable[[], str]
     scratch: Path
     settings: WorkerSettings = field(default_factory=WorkerSettings)
+    held: Held = field(default_factory=Held)

@@ -13,7 +13,8 @@ from tidegate.telemetry.events import WorkerStarted, WorkerStopped, WorkerStoppi
 from tidegate.worker.active import Active, Actives, Stop
 from tidegate.worker.ending import Ender
 from tidegate.worker.identity import identity
-from tidegate.worker.intake import Intake
+from tidegate.worker.intake import Calls, Intake
+from tidegate.worker.outage import Outage
 from tidegate.worker.performing import Performer
 from tidegate.worker.pruner import Pruner
 from tidegate.worker.reaper import Reaper
@@ -36,7 +37,7 @@ class Worker:
         self._version = version
         self.owner: Owner = identity(token())
         self._started_at = to.clock.now()
-        self._actives = Actives()
+        self._actives = Actives(to.held)
         self._runs: set[asyncio.Task[None]] = set()
         self._duties: list[asyncio.Task[None]] = []
         self._hurried = asyncio.Event()
@@ -44,11 +45,14 @@ class Worker:
     async def start(self) -> None:
         """Begin to claim. Returns at once."""
         to = self._to
-        self._performer = Performer(to)
-        ender = Ender(to, Settler(to.engine, to.emit, to.clock))
-        self._tools = Tools(to, self._performer, ender, self._freed)
-        self._reaper = Reaper(self.owner, ender, self._actives)
-        self._intake = Intake(self.owner, to, self._actives, self._begin, self._reaper.ask)
+        self._performer = Performer(to, self.owner)
+        await self._performer.open()
+        outage = Outage(to.emit, to.clock)
+        self._settler = Settler(to.engine, outage)
+        ender = Ender(to, self._settler)
+        self._reaper = Reaper(self.owner, ender, outage)
+        self._intake = Intake(self.owner, self._actives, to, outage, Calls(self._begin, self._reaper.ask))
+        self._tools = Tools(to, self._performer, ender, self._intake.freed)
         self._heart = Heart(to, self._actives, asyncio.get_running_loop(), self._info)
         self._heart.start()
         self._intaking = self._duty(self._intake.work, "intake")
@@ -68,13 +72,14 @@ class Worker:
         self._intake.stop()
         await asyncio.wait([self._intaking], timeout=self._to.settings.lease_for.total_seconds())
         await self._finish(self._to.settings.grace.total_seconds(), until=self._hurried)
-        given_back = [active for active in self._actives if not active.settled]
+        given_back = [active for active in self._actives if not active.ending]
         for active in given_back:
             active.stop(Stop.SHUTDOWN)
         await self._finish(self._to.settings.stop_grace.total_seconds() + 1.0, until=asyncio.Event())
         await _ended([self._intaking, *self._duties])
+        self._settler.close()
         await self._heart.stop()
-        self._performer.close()
+        await self._performer.close()
         self._to.emit(WorkerStopped(owner=self.owner, given_back=len(given_back)))
 
     @property
@@ -94,9 +99,6 @@ class Worker:
         self._intake.freed()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the run of job %s broke", active.lease.job.id, exc_info=error)
-
-    def _freed(self) -> None:
-        self._intake.freed()
 
     async def _finish(self, seconds: float, *, until: asyncio.Event) -> None:
         """Wait for all runs, for so long, or until the event."""

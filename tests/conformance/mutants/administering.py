@@ -108,8 +108,8 @@ class RevivesWithTheOldMarks(MemoryEngine):
         before: Job | None = record.job if record is not None else None
         answer = super()._revive(record, nonce)
         if record is not None and before is not None and answer is Revival.REVIVED:
-            marks = {"dismissed_at": before.dismissed_at, "cancel_requested_at": before.cancel_requested_at}
-            record.job = replace(record.job, **marks)
+            dismissed_at, asked_at = before.dismissed_at, before.cancel_requested_at
+            record.job = replace(record.job, dismissed_at=dismissed_at, cancel_requested_at=asked_at)
         return answer
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from tidegate.clock import Clock
@@ -41,19 +42,18 @@ class Patched(MemoryEngine):
             return self._claim(self._state, request, nonce, self._clock.now()).answer()
 
 
-Part = TypeVar("Part", bound=MemoryEngine | Claim | State | Papers)
+Part = TypeVar("Part", bound=type[MemoryEngine] | type[Claim] | type[State] | type[Papers])
 
 
-def breaks(*promises: str) -> Callable[[type[Part]], type[Part]]:
+def _open(part: type[MemoryEngine] | type[Claim] | type[State] | type[Papers], clock: Clock) -> MemoryEngine:
+    return part(clock) if issubclass(part, MemoryEngine) else Patched(clock, part)
+
+
+def breaks(*promises: str) -> Callable[[Part], Part]:
     """Plant a broken engine, or a part to break one with."""
 
-    def plant(part: type[Part]) -> type[Part]:
-        planted: type[MemoryEngine] | type[Claim] | type[State] | type[Papers] = part
-
-        def opened(clock: Clock) -> MemoryEngine:
-            return planted(clock) if issubclass(planted, MemoryEngine) else Patched(clock, planted)
-
-        MUTANTS.append(Mutant(part.__name__, promises, opened))
+    def plant(part: Part) -> Part:
+        MUTANTS.append(Mutant(part.__name__, promises, partial(_open, part)))
         return part
 
     return plant

@@ -80,10 +80,8 @@ class _CountsRunning(Claim):
     lane: Lane | None = None
 
     def _running_in_era(self, row: GateRow) -> int:
-        running = [
-            record for record in self._state.with_status(Status.RUNNING) if row.gate.name in record.job.lane.gates
-        ]
-        return sum(1 for record in running if self.lane is None or record.job.lane == self.lane)
+        lanes = [record.job.lane for record in self._state.with_status(Status.RUNNING)]
+        return sum(1 for lane in lanes if row.gate.name in lane.gates and self.lane in (None, lane))
 
 
 @breaks("claim.gate-limit")

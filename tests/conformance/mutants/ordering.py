@@ -145,8 +145,10 @@ class ServesAllQueuesWhenToldNone(Claim):
     """No turns are all turns."""
 
     def _in_turn(self, queue: str) -> list[Line]:
-        queues = {line.lane.queue for line in self._state.lines.values()}
-        return [line for name in sorted(queues) for line in super(type(self), self)._in_turn(name)]
+        lines: list[Line] = []
+        for name in sorted({line.lane.queue for line in self._state.lines.values()}):
+            lines += super()._in_turn(name)
+        return lines
 
 
 @breaks("claim.lanes")

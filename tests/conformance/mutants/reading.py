@@ -76,12 +76,12 @@ class PagesByPlace(MemoryEngine):
 
 
 @breaks("find.pages")
-class ShowsTheLastJobOfAPageAgain(MemoryEngine):
-    """The next page begins with the job that the cursor names."""
+class LeavesOutOneJobBetweenPages(MemoryEngine):
+    """A page begins one job too late."""
 
     async def find(self, query: JobQuery) -> Page:
         """See `MemoryEngine.find`."""
-        return await super().find(replace(query, after=None if query.after is None else query.after + 1))
+        return await super().find(replace(query, after=None if query.after is None else query.after - 1))
 
 
 @breaks("find.total")

@@ -7,15 +7,9 @@ from datetime import timedelta
 
 from tests.conformance.mutants.broken import breaks
 from tidegate.core.job import (
-    Body,
-    Bury,
     Cancel,
-    Counters,
-    Defer,
     Ending,
-    JobId,
     NewJob,
-    Retry,
     Status,
     Succeed,
     Token,
@@ -131,10 +125,9 @@ class AnswersTheRepeatByTheCancel(MemoryEngine):
 
     def _settle(self, ending: Ending) -> Settled:
         record = self._state.records.get(ending.job_id)
-        running = record is not None and record.job.status is Status.RUNNING
-        if running and record is not None and record.job.cancel_requested_at is not None:
-            if not isinstance(ending.settlement, Cancel):
-                return Settled.CANCELLING
+        asked = record is not None and record.job.cancel_requested_at is not None
+        if asked and not isinstance(ending.settlement, Cancel):
+            return Settled.CANCELLING
         return super()._settle(ending)
 
 
@@ -174,7 +167,10 @@ class FindsABadFollowUpTooLate(MemoryEngine):
 
     async def settle(self, endings: Sequence[Ending]) -> list[Settled]:
         """See `MemoryEngine.settle`."""
-        return [answer for ending in endings for answer in await super(type(self), self).settle([ending])]
+        answers: list[Settled] = []
+        for ending in endings:
+            answers += await super().settle([ending])
+        return answers
 
 
 @breaks("settle.release")
@@ -206,128 +202,6 @@ class KeepsThePlaceOfARetry(MemoryEngine):
         for name in names:
             row = self._state.gates[name]
             row.gate = replace(row.gate, limit=(row.gate.limit or 0) - 1)
-
-
-@breaks("settle.succeed")
-class KeepsTheErrorOfAnEarlierRun(MemoryEngine):
-    """A job that succeeded still shows why it failed before."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        error = record.job.error
-        super()._apply(record, ending)
-        record.job = replace(record.job, error=record.job.error or error)
-
-
-@breaks("settle.succeed", "bodies.exact")
-class ReadsResultsAsText(MemoryEngine):
-    """Bytes are decoded and encoded again."""
-
-    async def bodies(self, job_ids: Sequence[JobId]) -> list[Body | None]:
-        """See `MemoryEngine.bodies`."""
-        found = await super().bodies(job_ids)
-        return [
-            body and replace(body, result=body.result and body.result.decode("utf-8", "replace").encode())
-            for body in found
-        ]
-
-
-@breaks("settle.succeed")
-class TakesAnEmptyResultForNone(MemoryEngine):
-    """No bytes are no result."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        super()._apply(record, ending)
-        record.result = record.result or None
-
-
-@breaks("settle.succeed", "settle.bury", "settle.cancel")
-class KeepsEveryOutcomeAsLong(MemoryEngine):
-    """One retention for all outcomes."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        super()._apply(record, ending)
-        if record.job.finished_at is not None:
-            record.job = replace(record.job, prune_at=record.job.finished_at + timedelta(hours=24))
-
-
-@breaks("settle.retry")
-class RetriesAtOnce(MemoryEngine):
-    """The delay of a retry is lost."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        if isinstance(ending.settlement, Retry):
-            ending = replace(ending, settlement=replace(ending.settlement, delay=timedelta(0)))
-        super()._apply(record, ending)
-
-
-@breaks("settle.retry")
-class ForgetsWhyItRetries(MemoryEngine):
-    """A job that waits for its next attempt shows no error."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        super()._apply(record, ending)
-        if isinstance(ending.settlement, Retry):
-            record.job = replace(record.job, error=None)
-
-
-@breaks("settle.defer", "settle.retry")
-class ForgetsWhenTheJobWasFirstDue(MemoryEngine):
-    """A job that comes back is due for the first time."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        super()._apply(record, ending)
-        if record.job.status is Status.QUEUED:
-            record.job = replace(record.job, due_at=record.job.run_at)
-
-
-@breaks("settle.defer")
-class HoldsDeferralsAgainstTheJob(MemoryEngine):
-    """A deferral uses up an attempt."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        counters: Counters = record.job.counters
-        super()._apply(record, ending)
-        record.job = replace(record.job, counters=counters)
-
-
-@breaks("settle.defer")
-class LeavesDeferredJobsWhereTheyWere(MemoryEngine):
-    """The lane of a deferral is not looked at."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        if isinstance(ending.settlement, Defer):
-            ending = replace(ending, settlement=replace(ending.settlement, lane=None))
-        super()._apply(record, ending)
-
-
-@breaks("settle.defer")
-class ClearsTheErrorOfADeferredJob(MemoryEngine):
-    """A deferral without a failure takes the last error away."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        super()._apply(record, ending)
-        if isinstance(ending.settlement, Defer):
-            record.job = replace(record.job, error=ending.settlement.failure)
-
-
-@breaks("settle.bury")
-class ForgetsTheRefundOfABurial(MemoryEngine):
-    """The last crash is not counted."""
-
-    def _apply(self, record: Record, ending: Ending) -> None:
-        if isinstance(ending.settlement, Bury):
-            ending = replace(ending, settlement=replace(ending.settlement, refund=None))
-        super()._apply(record, ending)
-
-
-@breaks("settle.cancel")
-class CancelsOnlyOnRequest(MemoryEngine):
-    """A run may not end as cancelled unless somebody asked for it."""
-
-    def _settle(self, ending: Ending) -> Settled:
-        record = self._state.records.get(ending.job_id)
-        asked = record is not None and record.job.cancel_requested_at is not None
-        return super()._settle(ending) if asked or not isinstance(ending.settlement, Cancel) else Settled.LOST
 
 
 # wait ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ from tidegate.engines.memory.state import GateRow, Line, Record, State
 SWEEP = 1_000
 """Jobs promoted by one claim at most, and the most that `overdue` counts, so that a claim's cost has a bound."""
 
+PLENTY = 1 << 60
+"""More than any claim asks for: no bound of its own."""
+
 
 class Claim:
     """One claim over the state, at one instant; made, asked once and thrown away."""
@@ -122,7 +125,7 @@ class Claim:
 
     def _room(self, line: Line, *, capped: bool) -> int:
         """How many this lane may give now."""
-        room = self._request.limit
+        room = PLENTY
         if capped and self._request.share is not None and line.lane.upstream is not None:
             room = min(room, self._request.share - self._held.get(line.lane.upstream, 0))
         for row in self._gates(line.lane.gates):
@@ -133,7 +136,7 @@ class Claim:
         gate = row.gate
         if gate.not_before is not None and gate.not_before > self._now:
             return 0
-        room = self._request.limit
+        room = PLENTY
         if gate.limit is not None:
             room = min(room, gate.limit - self._running_in_era(row))
         if gate.pace is not None:

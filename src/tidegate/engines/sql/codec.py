@@ -156,7 +156,7 @@ class JobRow(msgspec.Struct, array_like=True, gc=False):
     fingerprint: str
     request_id: str
     traceparent: str
-    progress_fraction: float | None
+    progress_fraction: str | None
     progress_message: str | None
     result_path: str | None
     error_code: str | None
@@ -236,7 +236,13 @@ def _counters(row: JobRow) -> Counters:
 def _progress(row: JobRow) -> Progress | None:
     if row.progress_message is None:
         return None
-    return Progress(fraction=row.progress_fraction, message=row.progress_message)
+    fraction = None if row.progress_fraction is None else float(row.progress_fraction)
+    return Progress(fraction=fraction, message=row.progress_message)
+
+
+def write_progress(progress: Progress) -> tuple[str | None, str]:
+    """The fraction, as text because that keeps every bit of it, and the message."""
+    return None if progress.fraction is None else repr(float(progress.fraction)), progress.message
 
 
 def _error(row: JobRow) -> Failure | None:

@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    Float,
     Index,
     Integer,
     LargeBinary,
@@ -28,11 +27,10 @@ from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Status
 
 METADATA: Final = MetaData()
 
-_Kind: TypeAlias = BigInteger | Float[float] | Integer | LargeBinary | Text
+_Kind: TypeAlias = BigInteger | Integer | LargeBinary | Text
 _INT: Final = BigInteger()
 _TEXT: Final = Text()
 _BYTES: Final = LargeBinary()
-_REAL: Final = Float(53)
 _ROW_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
 """A key that SQLite numbers itself: only its INTEGER may be that."""
 
@@ -131,7 +129,7 @@ JOBS: Final = Table(
     _need("fingerprint", _TEXT),
     _need("request_id", _TEXT),
     _need("traceparent", _TEXT),
-    _may("progress_fraction", _REAL),
+    _may("progress_fraction", _TEXT),
     _may("progress_message", _TEXT),
     _may("result_path", _TEXT),
     _may("error_code", _TEXT),
@@ -201,6 +199,7 @@ LEASES: Final = Table(
     _need("owner", _TEXT),
     _need("claimed_by", _TEXT),
     _need("expires_at"),
+    _may("timeout_at"),
     _need("eras", _TEXT),
     _may("reason", _TEXT),
 )

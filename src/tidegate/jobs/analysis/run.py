@@ -1,6 +1,7 @@
 """One analysis from file to result. Imports the data and drawing libraries: import it only to run one."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.jobs.analysis.charts.plan import draw_charts
@@ -9,8 +10,10 @@ from tidegate.jobs.analysis.columns.table import Table
 from tidegate.jobs.analysis.contract import Analysis, Limits, Progress, Stage
 from tidegate.jobs.analysis.figures.finite import to_json
 from tidegate.jobs.analysis.figures.kpis import kpis
+from tidegate.jobs.analysis.figures.model import Kpis
 from tidegate.jobs.analysis.figures.quality import assess
 from tidegate.jobs.analysis.figures.schema import schema
+from tidegate.jobs.analysis.insights.evidence import Insight
 from tidegate.jobs.analysis.insights.facts import Facts
 from tidegate.jobs.analysis.insights.find import find_insights
 from tidegate.jobs.analysis.reading.raw import Raw
@@ -20,8 +23,29 @@ VERSION = 1
 _READ, _TYPED, _FIGURED, _DRAWN = 0.4, 0.55, 0.75, 0.99
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All but the charts: the typed table, its figures and insights, and the result document made of them."""
+
+    table: Table
+    kpis: Kpis
+    insights: list[Insight]
+    document: dict[str, object]
+
+
 def run(source: Path, *, name: str, output: Path, progress: Progress, limits: Limits) -> Analysis:
     """What `tidegate.jobs.analysis.analyse` promises."""
+    found = examine(source, name=name, progress=progress, limits=limits)
+    stage = Stage(progress, _FIGURED, _DRAWN)
+    pictures = draw_charts(found.table, found.kpis, found.insights, output, stage)
+    result = found.document | {"charts": to_json(pictures)}
+    _write(result, output)
+    progress(1.0, "Done")
+    return Analysis(result=result, charts=tuple(picture.file for picture in pictures))
+
+
+def examine(source: Path, *, name: str, progress: Progress, limits: Limits) -> Findings:
+    """Everything but the charts. Raises NotData as `run` does."""
     raw = read(source, name, limits, Stage(progress, 0.0, _READ))
     table = build_table(raw, Stage(progress, _READ, _TYPED))
     figures = kpis(table, progress, _TYPED, _FIGURED)
@@ -32,15 +56,11 @@ def run(source: Path, *, name: str, output: Path, progress: Progress, limits: Li
         "schema": to_json(schema(table)),
         "quality": to_json(quality),
         "kpis": to_json(figures),
+        "left_out": to_json(raw.left_out),
     }
     insights = find_insights(Facts(kpis=figures, quality=quality, document=document))
-    pictures = draw_charts(table, figures, insights, output, Stage(progress, _FIGURED, _DRAWN))
     document["insights"] = to_json(insights)
-    document["charts"] = to_json(pictures)
-    document["left_out"] = to_json(raw.left_out)
-    _write(document, output)
-    progress(1.0, "Done")
-    return Analysis(result=document, charts=tuple(picture.file for picture in pictures))
+    return Findings(table=table, kpis=figures, insights=insights, document=document)
 
 
 def _source(raw: Raw, table: Table, source: Path, name: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from tidegate.jobs.analysis.contract import Stage
 from tidegate.jobs.analysis.insights.evidence import resolve
 from tidegate.jobs.analysis.reading.raw import Raw
 from tidegate.jobs.analysis.reading.read import read
+from tidegate.jobs.analysis.run import examine
 
 Result = dict[str, object]
 EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
@@ -49,7 +50,12 @@ def columns_of(folder: Path, content: bytes | str, name: str = "data.csv") -> di
 
 
 def analysed(folder: Path, content: bytes | str, name: str = "data.csv") -> Result:
-    """The result of analysing a file with this content; outputs are in `folder / "out"`."""
+    """The result of analysing a file with this content, without charts."""
+    return examine(written(folder, content, name), name=name, progress=silent, limits=Limits()).document
+
+
+def drawn(folder: Path, content: bytes | str, name: str = "data.csv") -> Result:
+    """The result of analysing a file with this content; its files are in `folder / "out"`."""
     output = folder / "out"
     output.mkdir()
     return analyse(written(folder, content, name), name=name, output=output, progress=silent).result

@@ -14,7 +14,8 @@ from tidegate.engines.sql.sqlite.ledger import Ledger, Line, Stand
 from tidegate.engines.sql.sqlite.news import told
 from tidegate.engines.sql.sqlite.planning import Plan
 from tidegate.engines.sql.sqlite.promoting import SWEEP, lapse, promote, sweep
-from tidegate.engines.sql.sqlite.session import Session, numbers
+from tidegate.engines.sql.sqlite.session import Session
+from tidegate.engines.sql.sqlite.snapshot import numbers
 
 MOST_INLINE: Final = 8_192
 """Bytes of a payload that comes along with its row; a larger one is read by itself."""
@@ -45,8 +46,8 @@ INSERT INTO history (seq, n, at, event, run, note)
 SELECT seq, steps, started_at, 'claimed', runs, '' FROM jobs WHERE seq IN (SELECT value FROM json_each(?))
 """
 _LEASE: Final = """
-INSERT INTO leases (seq, token, eras, nonce, owner, claimed_by, expires_at)
-SELECT taken.column1, taken.column2, taken.column3, ?, ?, ?, ? FROM ({rows}) AS taken
+INSERT INTO leases (seq, token, eras, timeout_at, nonce, owner, claimed_by, expires_at)
+SELECT taken.column1, taken.column2, taken.column3, taken.column4, ?, ?, ?, ? FROM ({rows}) AS taken
 """
 _LIMITED: Final = "INSERT INTO lease_gates (seq, gate, era) {rows}"
 _PACED: Final = "UPDATE gates SET paced_until = paced.column2 FROM ({rows}) AS paced WHERE name = paced.column1"
@@ -89,13 +90,23 @@ _eras: Final = msgspec.json.Decoder(dict[str, int])
 
 def claim(session: Session, request: ClaimRequest, nonce: str) -> Claimed:
     """See `ports.JobQueue.claim`."""
-    if session.read(_flag, _NONCE_KNOWN, nonce):
+    if nonce_known(session, nonce):
         return told(session, request, _still_held(session, request.owner, nonce), more_due=False)
     swept = sweep(session)
     promoted = promote(session)
     drawn = _draw(session, request, all_live=swept)
     leases = _lease(session, request, nonce, drawn) if drawn else ()
     return told(session, request, leases, more_due=not (swept and promoted))
+
+
+def nonce_known(session: Session, nonce: str) -> bool:
+    """Whether a claim or reclaim of this nonce took jobs before."""
+    return session.read(_flag, _NONCE_KNOWN, nonce)
+
+
+def remember_nonce(session: Session, nonce: str) -> None:
+    """A claim or reclaim of this nonce took jobs."""
+    session.run(_NONCE, nonce, session.now)
 
 
 def _still_held(session: Session, owner: Owner, nonce: str) -> tuple[Lease, ...]:
@@ -177,9 +188,11 @@ def _lease(session: Session, request: ClaimRequest, nonce: str, drawn: Sequence[
     session.run(_RUN, session.now, session.now, asked)
     session.run(_HISTORY, asked)
     written = {line_id: json.dumps(known) for line_id, known in eras.items()}
-    taken = [(row.seq, f"{nonce}.{place}", written[row.line_id]) for place, row in enumerate(rows)]
+    taken = [
+        (row.seq, f"{nonce}.{place}", written[row.line_id], session.now + row.timeout) for place, row in enumerate(rows)
+    ]
     session.write(_LEASE, taken, nonce, request.owner, request.owner, until)
-    session.run(_NONCE, nonce, session.now)
+    remember_nonce(session, nonce)
     _charge(session, drawn)
     expires_at = instant(until)
     return tuple(
@@ -191,7 +204,7 @@ def _lease(session: Session, request: ClaimRequest, nonce: str, drawn: Sequence[
             expires_at=expires_at,
             eras=eras[row.line_id],
         )
-        for row, (_, token, _) in zip(rows, taken, strict=True)
+        for row, (_, token, *_) in zip(rows, taken, strict=True)
     )
 
 

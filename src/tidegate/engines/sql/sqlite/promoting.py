@@ -8,7 +8,8 @@ import msgspec
 from tidegate.engines.sql.sqlite.ledger import Stand
 from tidegate.engines.sql.sqlite.placing import Arrival, place
 from tidegate.engines.sql.sqlite.records import STAND
-from tidegate.engines.sql.sqlite.session import Session, numbers
+from tidegate.engines.sql.sqlite.session import Session
+from tidegate.engines.sql.sqlite.snapshot import numbers
 
 SWEEP: Final = 1_000
 """Jobs promoted, or moved out of the way, by one claim at most, so that its cost has a bound."""

@@ -12,7 +12,8 @@ from tidegate.core.steps import SHORTEST_KEPT
 from tidegate.engines.sql.codec import micros, read_terms
 from tidegate.engines.sql.sqlite.ledger import Stand
 from tidegate.engines.sql.sqlite.placing import Arrival, place
-from tidegate.engines.sql.sqlite.session import Session, Value, numbers
+from tidegate.engines.sql.sqlite.session import Session
+from tidegate.engines.sql.sqlite.snapshot import Value, numbers
 
 
 class Record(msgspec.Struct, array_like=True, gc=False):

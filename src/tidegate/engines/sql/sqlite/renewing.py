@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from tidegate.core.verbs import Beat, Renewal
-from tidegate.engines.sql.codec import micros
-from tidegate.engines.sql.sqlite.session import Session, Value, numbers
+from tidegate.engines.sql.codec import micros, write_progress
+from tidegate.engines.sql.sqlite.session import Session
+from tidegate.engines.sql.sqlite.snapshot import Value, numbers
 
 _HELD: Final = """
 SELECT json_group_array(json_array(
@@ -39,7 +40,7 @@ def renew(session: Session, beats: Sequence[Beat], lease_for: timedelta) -> list
             continue
         seqs.add(seq)
         if beat.progress is not None:
-            progress[seq] = (seq, beat.progress.fraction, beat.progress.message)
+            progress[seq] = (seq, *write_progress(beat.progress))
         answers.append(Renewal.CANCELLING if cancel else Renewal.HELD)
     session.run(_EXTEND, session.now + micros(lease_for), numbers(seqs))
     session.write(_PROGRESS, list(progress.values()))

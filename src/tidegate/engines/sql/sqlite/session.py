@@ -1,39 +1,18 @@
-"""What a verb sees while it runs in the writer's transaction: the connection, the books, the present.
-
-Every step of a statement lets go of the interpreter's lock, and a busy event loop may then keep it for
-milliseconds. So no verb steps once a row: rows go in as the VALUES of one statement and come out as one JSON
-text, and the number of steps does not grow with the batch (but for one step each 256 rows).
-"""
+"""What a verb sees while it runs in the writer's transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import chain
-from typing import Final, TypeAlias, TypeVar
-
-import msgspec
+from collections.abc import Sequence
 
 from tidegate.engines.sql.sqlite.ledger import Ledger
-
-T = TypeVar("T")
-
-Value: TypeAlias = int | float | str | bytes | None
-Row: TypeAlias = Sequence[Value]
-
-MOST_ROWS: Final = 256
-"""Rows in one statement; with up to 40 columns they stay far below SQLite's 32,766 parameters."""
+from tidegate.engines.sql.sqlite.snapshot import Row, Snapshot, Value, chunks, filled
 
 
-class Session:
-    """The writer's connection and `Ledger`; `now` is the present of the verb that runs.
-
-    `touched` gathers the topics to ring for once the transaction is committed.
-    """
+class Session(Snapshot):
+    """The writer's connection and its `ledger`; `touched` gathers the topics to ring for after the commit."""
 
     def __init__(self, connection: sqlite3.Connection, ledger: Ledger) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self.ledger = ledger
-        self.now = 0
         self.touched: set[str] = set()
 
     def run(self, sql: str, *parameters: Value) -> None:
@@ -42,48 +21,17 @@ class Session:
 
     def write(self, sql: str, rows: Sequence[Row], *before: Value) -> None:
         """Execute `sql` with `{rows}` for its VALUES; `before` are the parameters in front of them."""
-        for size, flat in _chunks(rows):
+        for size, flat in chunks(rows):
             self.connection.execute(filled(sql, len(rows[0]), size), [*before, *flat])
 
-    def rows(self, kind: type[T], sql: str, *parameters: Value) -> list[T]:
-        """All rows as values, where they are few or hold what JSON can't carry: bytes, or any float."""
-        return [msgspec.convert(row, kind) for row in self.connection.execute(sql, parameters).fetchall()]
-
-    def read(self, decoder: "msgspec.json.Decoder[T]", sql: str, *parameters: Value) -> T:
-        """The one JSON text that `sql` selects."""
-        return decoder.decode(only(self.connection.execute(sql, parameters)))
-
-    def read_each(self, decoder: "msgspec.json.Decoder[list[T]]", sql: str, rows: Sequence[Row]) -> list[T]:
-        """The JSON lists that `sql` selects for each lot of `rows`, as one; `{rows}` stands for VALUES."""
-        found: list[T] = []
-        for size, flat in _chunks(rows):
-            found += decoder.decode(only(self.connection.execute(filled(sql, len(rows[0]), size), flat)))
-        return found
+    def save(self) -> None:
+        """Write what the ledger knows and the tables don't yet."""
+        self.write(_SAVE_TALLIES, self.ledger.tallies())
+        self.write(_SAVE_TURNS, self.ledger.turns())
 
 
-def only(cursor: sqlite3.Cursor) -> str:
-    """The one text that a statement selects."""
-    ((text,),) = cursor.fetchall()
-    assert isinstance(text, str)
-    return text
-
-
-def numbers(values: Iterable[int]) -> str:
-    """Whole numbers as the JSON list that `json_each` reads."""
-    return f"[{','.join(map(str, values))}]"
-
-
-@lru_cache(maxsize=512)
-def filled(sql: str, width: int, rows: int) -> str:
-    """`sql` with room for so many rows; the same object each time, so that the driver finds it prepared."""
-    row = f"({', '.join('?' * width)})"
-    return sql.replace("{rows}", "VALUES " + ", ".join([row] * rows))
-
-
-def _chunks(rows: Sequence[Row]) -> Iterator[tuple[int, list[Value]]]:
-    """Lots of 256, 128, 64 ... rows: few sizes, so that few statements are ever prepared."""
-    done, left = 0, len(rows)
-    while left:
-        size = min(MOST_ROWS, 1 << (left.bit_length() - 1))
-        yield size, list(chain.from_iterable(rows[done : done + size]))
-        done, left = done + size, left - size
+_SAVE_TALLIES = """
+INSERT OR REPLACE INTO tallies
+    (line_id, waiting, ready, running, succeeded, dead_letter, failed, cancelled, lapsed) {rows}
+"""
+_SAVE_TURNS = "UPDATE lines SET reached = v.column2, turn = v.column3 FROM ({rows}) AS v WHERE lines.id = v.column1"

@@ -11,7 +11,8 @@ from tidegate.core.verbs import Receipt, Submission
 from tidegate.engines.sql.codec import Draft
 from tidegate.engines.sql.sqlite.ledger import Line, Stand
 from tidegate.engines.sql.sqlite.placing import Arrival, place
-from tidegate.engines.sql.sqlite.session import Session, Value
+from tidegate.engines.sql.sqlite.session import Session
+from tidegate.engines.sql.sqlite.snapshot import Value
 
 _KNOWN_IDS: Final = """
 SELECT json_group_array(json_array(jobs.id, jobs.fingerprint))

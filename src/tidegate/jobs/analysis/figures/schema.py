@@ -7,7 +7,7 @@ import polars as pl
 from tidegate.jobs.analysis.columns.infer import cut
 from tidegate.jobs.analysis.columns.parsed import Kind
 from tidegate.jobs.analysis.columns.table import Column, Table
-from tidegate.jobs.analysis.figures.finite import share
+from tidegate.jobs.analysis.figures.finite import rounded, share
 
 _EXAMPLES = 3
 
@@ -55,4 +55,11 @@ def _examples(values: pl.Series) -> tuple[str, ...]:
     first = values.head(1000).drop_nulls()
     first = first if len(first) else values.drop_nulls().head(_EXAMPLES)
     distinct = first.unique(maintain_order=True).head(_EXAMPLES).to_list()
-    return tuple(cut(str(each).lower() if isinstance(each, bool) else each) for each in distinct)
+    return tuple(cut(_written(each)) for each in distinct)
+
+
+def _written(value: object) -> object:
+    """As a person would write it: true, 0.142857."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return rounded(value) if isinstance(value, float) else value

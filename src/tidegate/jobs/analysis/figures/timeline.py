@@ -8,6 +8,7 @@ import polars as pl
 from tidegate.jobs.analysis.columns.table import Column, Table
 
 _MOST_BUCKETS = 120
+_PLAUSIBLE_YEARS = (1500, 2299)
 _BUCKETS = (
     ("hour", "1h", timedelta(hours=1)),
     ("day", "1d", timedelta(days=1)),
@@ -65,7 +66,7 @@ class Series:
 def find_timeline(table: Table) -> Timeline | None:
     """The time axis: the date column with the fewest gaps, then the most distinct dates, then the first.
 
-    Dates far from nearly all others (1900-01-01, 9999-12-31) are set aside. None where no column has at
+    Dates far from nearly all others (1900-01-01, 9999-12-31) are set aside, and any before 1500 or after 2299. None where no column has at
     least two dates in at least half of the rows.
     """
     candidates = [
@@ -103,6 +104,7 @@ def _is_regular(instants: pl.Series) -> bool:
 
 
 def _plausible(at: pl.Series) -> pl.Series:
+    at = pl.select(pl.when(at.dt.year().is_between(*_PLAUSIBLE_YEARS)).then(at)).to_series()
     micros = at.cast(pl.Int64)
     low, high = micros.quantile(0.01, "nearest"), micros.quantile(0.99, "nearest")
     if low is None or high is None or low == high:
@@ -149,6 +151,6 @@ def complete(timeline: Timeline, series: Series) -> tuple[bool, ...]:
     length = _LENGTH[timeline.bucket]
     slack = max(length * 0.15, timeline.step * 1.5)
     head = timeline.first - series.starts[0] <= slack
-    tail = series.starts[-1] + length - timeline.last <= slack
+    tail = length - (timeline.last - series.starts[-1]) <= slack
     middle = (True,) * (len(series.starts) - 2)
     return (head, *middle, tail) if len(series.starts) > 1 else (head and tail,)

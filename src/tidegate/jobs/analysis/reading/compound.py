@@ -65,7 +65,7 @@ def _workbook(data: bytes) -> bytes:
     shift, small_shift = struct.unpack_from("<HH", data, 30)
     if shift not in (9, 12) or small_shift != 6:
         raise Malformed("its sectors have an unknown size")
-    directory_start, _, _, cutoff, small_start = struct.unpack_from("<5I", data, 48)
+    directory_start, _, cutoff, small_start, _ = struct.unpack_from("<5I", data, 48)
     sectors = _Sectors(data[1 << shift :], 1 << shift, _table(data, shift))
     streams = list(_streams(sectors.chain(directory_start)))
     if any(each.name == _ENCRYPTED for each in streams):

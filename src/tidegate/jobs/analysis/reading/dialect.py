@@ -60,7 +60,7 @@ def detect_dialect(sample: str, *, whole: bool) -> Dialect:
     rows = _records(sample, best, whole=whole)
     if _width(rows) < 2:
         best, rows = NO_DELIMITER, _records(sample, NO_DELIMITER, whole=whole)
-    if _is_prose(rows):
+    if _is_prose(sample, rows):
         raise NotData(
             "The file holds running text, not a table: its lines do not split into columns. Send a table "
             "with one record in each line, such as CSV."
@@ -106,18 +106,18 @@ def _quotes_fit(sample: str, delimiter: str, *, whole: bool) -> bool:
     return True
 
 
-def _is_prose(rows: Rows) -> bool:
+def _is_prose(sample: str, rows: Rows) -> bool:
     """Running text: lines of many words, hardly a number or date between delimiters, no common width."""
     cells = [cell for row in rows[:500] for cell in row if cell.strip()]
     typed = sum(1 for cell in cells if look(cell) is not Look.TEXT)
     if not cells or typed > 0.1 * len(cells):
         return False
-    lines = [" ".join(row) for row in rows[:500]]
+    lines = [line for line in sample.splitlines()[:500] if line.strip()]
     words = sum(len(line.split()) for line in lines) / len(lines)
     if _width(rows) == 1:
         return words > 4 or _looks_like_code(rows)
     even = sum(1 for row in rows if len(row) == _width(rows)) / len(rows)
-    ends = sum(1 for row in rows[:500] if _SENTENCE_END.search(row[-1].strip())) / len(lines)
+    ends = sum(1 for line in lines if _SENTENCE_END.search(line.rstrip())) / len(lines)
     return (even < 0.7 and words >= 2 * _width(rows)) or (ends >= 0.4 and words >= 6)
 
 

@@ -1,6 +1,7 @@
 """Where a grid of cells starts to be a table, whether it has a header, and what its columns are called."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,18 +58,19 @@ def _column(body: Grid, index: int) -> list[str]:
 
 def _vote(cell: str, below: list[str]) -> int:
     """1: this cell names the column below it; -1: it is one of its values; 0: can't tell."""
-    if not cell or not below:
-        return 0
     looks = [each for each in map(look, below) if each is not Look.NULL]
-    typed = [each for each in looks if each is not Look.TEXT]
-    if len(typed) < 0.8 * len(looks) or not looks:
-        return -1 if cell in below else 0
-    if look(cell) is Look.TEXT:
-        return 1
-    if look(cell) is Look.NULL:
+    if not cell or not looks:
         return 0
-    is_year = _YEAR.fullmatch(cell) is not None
-    return 1 if is_year and sum(1 for each in below if _YEAR.fullmatch(each)) < 0.5 * len(below) else -1
+    usual, count = Counter(looks).most_common(1)[0]
+    if usual is Look.TEXT or count < 0.8 * len(looks):
+        return -1 if cell in below else 0
+    if look(cell) is usual:
+        return 1 if _YEAR.fullmatch(cell) and not _are_years(below) else -1
+    return 0 if look(cell) in (Look.NULL, Look.NUMBER) else 1
+
+
+def _are_years(cells: list[str]) -> bool:
+    return sum(1 for each in cells if _YEAR.fullmatch(each)) >= 0.5 * len(cells)
 
 
 def column_names(headings: Sequence[str]) -> list[str]:

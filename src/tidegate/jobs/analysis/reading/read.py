@@ -26,6 +26,8 @@ def read(source: Path, name: str, limits: Limits, stage: Stage) -> Raw:
     raw = _cut_columns(_read(source, name, limits, stage), limits.columns)
     if not raw.frame.height:
         raise NotData(f"The file {name!r} has no rows under its header: there is nothing to analyse.", Reason.EMPTY)
+    if raw.frame.height * raw.frame.width == 1:
+        raise NotData(f"The file {name!r} holds a single value, not a table. Send rows with columns.")
     return raw
 
 

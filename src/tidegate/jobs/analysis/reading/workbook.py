@@ -1,5 +1,6 @@
 """Excel workbooks: the sheet with the most data in it."""
 
+import errno
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tidegate.jobs.analysis.reading.header import find_heading
 from tidegate.jobs.analysis.reading.raw import Origin, Raw, rows_left_out
 
 _MOST_ROWS_ABOVE = 32
+_DAMAGE = (Malformed, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
+"""How a damaged archive makes itself known; an OSError only where it is a seek to nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,9 @@ def _kind(source: Path, limits: Limits) -> str:
             check_archive(source, limits)
         else:
             check_compound(source)
-    except (Malformed, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise _broken(kind, error) from error
     return kind
 

@@ -1,0 +1,71 @@
+"""An application with the job types that these tests submit."""
+
+import asyncio
+
+from pydantic import BaseModel
+
+from tidegate.app import Tidegate
+from tidegate.config import Settings
+from tidegate.context import Context
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 16
+LARGE = 100_000
+"""Characters of the large result: more than a store keeps inline."""
+
+
+class Echo(BaseModel):
+    """What `echo` is given."""
+
+    text: str = ""
+    count: int = 0
+    numbers: list[float] = []
+
+
+class File(BaseModel):
+    """What `measure` is given."""
+
+    file: str
+
+
+def application(settings: Settings) -> Tidegate:
+    """An application with one job type for each way that a job can go."""
+    app = Tidegate(settings)
+
+    @app.job("echo")
+    async def echo(payload: Echo) -> dict[str, object]:
+        """Give the payload back."""
+        return payload.model_dump()
+
+    @app.job("broken")
+    async def broken() -> None:
+        """Fail each time."""
+        raise ValueError("it is broken")
+
+    @app.job("nothing")
+    async def nothing() -> None:
+        """Return nothing."""
+
+    @app.job("endless")
+    async def endless(ctx: Context) -> None:
+        """Run until somebody ends it."""
+        ctx.progress(0.5, "half way")
+        await asyncio.Event().wait()
+
+    @app.job("large")
+    async def large() -> str:
+        """Return more than a store keeps inline."""
+        return "x" * LARGE
+
+    @app.job("chart")
+    async def chart(ctx: Context) -> dict[str, str]:
+        """Make files beside the result."""
+        ctx.save("charts/trend.png", PICTURE, "image/png")
+        ctx.save("page.html", "<script>alert(1)</script>", "text/html")
+        return {"chart": "charts/trend.png"}
+
+    @app.job("measure", files=("file",))
+    async def measure(payload: File, ctx: Context) -> dict[str, object]:
+        """Say what was uploaded."""
+        return {"name": ctx.files["file"].name, "size": ctx.files["file"].size}
+
+    return app

@@ -1,0 +1,219 @@
+"""`POST /jobs`: accepted at once, once for a key, and kept as it was sent."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from tests.http.calls import BOB, fields, post, problem
+from tidegate.app import Tidegate
+from tidegate.core.job import JobId
+from tidegate.core.retry import Exponential, RetryPolicy
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_a_job_is_accepted_with_its_id_and_its_place(api: httpx2.AsyncClient) -> None:
+    response = await api.post("/jobs", json={"type": "echo", "payload": {"text": "hi"}})
+    assert response.status_code == 201
+    job_id = response.json()["job_id"]
+    assert response.json() == {"job_id": job_id, "status": "queued", "status_url": f"/jobs/{job_id}/status"}
+    assert response.headers["location"] == f"/jobs/{job_id}"
+    assert (await api.get(response.headers["location"])).json()["payload"] == {"text": "hi"}
+
+
+async def test_every_field_of_a_request_is_kept(api: httpx2.AsyncClient, app: Tidegate) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    job_id = await post(
+        api,
+        payload={"count": 3},
+        idempotency_key="k-1",
+        queue="high",
+        priority=7,
+        run_at=(now + timedelta(hours=1)).isoformat(),
+        max_attempts=5,
+        retry={"policy": "exponential", "initial": 2, "factor": 2},
+        timeout=90,
+        expires_at=(now + timedelta(hours=2)).isoformat().replace("+00:00", "Z"),
+        tags=["nightly", "eu"],
+    )
+    [job] = await app.system.engine.get([JobId(job_id)])
+    assert job is not None
+    assert (job.spec.user_id, job.spec.idempotency_key, job.lane.queue) == ("ada", "k-1", "high")
+    assert (job.spec.priority, job.run_at, job.expires_at) == (7, now + timedelta(hours=1), now + timedelta(hours=2))
+    backoff = Exponential(initial=timedelta(seconds=2), cap=timedelta(hours=24))
+    assert job.spec.retry == RetryPolicy(backoff=backoff, max_attempts=5)
+    assert (job.spec.timeout, job.spec.tags) == (timedelta(seconds=90), ("nightly", "eu"))
+
+
+async def test_a_delay_is_in_seconds(api: httpx2.AsyncClient) -> None:
+    job = (await api.get(f"/jobs/{await post(api, delay=90)}")).json()
+    due, created = datetime.fromisoformat(job["run_at"]), datetime.fromisoformat(job["created_at"])
+    assert due - created == timedelta(seconds=90)
+
+
+async def test_a_payload_is_kept_to_the_byte(api: httpx2.AsyncClient, app: Tidegate) -> None:
+    payload = b'{ "text":"\\u00e9\xc3\xa9", "numbers":[1e2, 0.1000000000000000055] }'
+    response = await api.post("/jobs", content=b'{"payload": %b, "type": "echo"}' % payload)
+    [body] = await app.system.engine.bodies([JobId(response.json()["job_id"])])
+    assert body is not None
+    assert body.payload == payload
+
+
+async def test_request_id_and_traceparent_go_into_the_job(api: httpx2.AsyncClient, app: Tidegate) -> None:
+    response = await api.post("/jobs", json={"type": "echo"}, headers={"X-Request-ID": "req-1", "traceparent": TRACE})
+    [job] = await app.system.engine.get([JobId(response.json()["job_id"])])
+    assert job is not None
+    assert (job.spec.request_id, job.spec.traceparent) == ("req-1", TRACE)
+
+
+@pytest.mark.parametrize("sent", [f"{TRACE}-x", TRACE.upper(), f"00-{'0' * 32}-b7ad6b7169203331-01", "x"])
+async def test_a_traceparent_that_is_not_valid_counts_as_none(
+    api: httpx2.AsyncClient, app: Tidegate, sent: str
+) -> None:
+    response = await api.post("/jobs", json={"type": "echo"}, headers={"traceparent": sent})
+    [job] = await app.system.engine.get([JobId(response.json()["job_id"])])
+    assert job is not None
+    assert job.spec.traceparent == ""
+
+
+# one key, one job ------------------------------------------------------------------------------------------
+
+
+async def test_a_repeat_is_answered_with_the_same_id(api: httpx2.AsyncClient) -> None:
+    body = {"type": "echo", "payload": {"text": "hi"}, "idempotency_key": "k"}
+    first = await api.post("/jobs", json=body)
+    again = await api.post("/jobs", json=dict(reversed(body.items())))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+    assert (again.headers["idempotent-replayed"], again.headers["location"]) == ("true", first.headers["location"])
+    assert "idempotent-replayed" not in first.headers
+
+
+async def test_the_key_may_come_as_a_header_the_first_or_the_second_time(api: httpx2.AsyncClient) -> None:
+    first = await api.post("/jobs", json={"type": "echo"}, headers={"Idempotency-Key": "k"})
+    again = await api.post("/jobs", json={"type": "echo", "idempotency_key": "k"})
+    both = await api.post("/jobs", json={"type": "echo", "idempotency_key": "k"}, headers={"Idempotency-Key": "k"})
+    assert [answer.status_code for answer in (first, again, both)] == [201, 200, 200]
+    assert len({answer.json()["job_id"] for answer in (first, again, both)}) == 1
+
+
+async def test_keys_in_header_and_body_that_differ_are_refused(api: httpx2.AsyncClient) -> None:
+    body = {"type": "echo", "idempotency_key": "k"}
+    response = await api.post("/jobs", json=body, headers={"Idempotency-Key": "other"})
+    assert fields(problem(response, 422, "invalid-input")) == ["idempotency_key"]
+
+
+async def test_another_request_under_a_key_is_refused_and_names_the_first_job(api: httpx2.AsyncClient) -> None:
+    first = await post(api, idempotency_key="k", payload={"count": 1})
+    response = await api.post("/jobs", json={"type": "echo", "idempotency_key": "k", "payload": {"count": 2}})
+    said = problem(response, 422, "idempotency-conflict")
+    assert said["job_id"] == first
+    assert fields(said) == ["idempotency_key"]
+
+
+async def test_a_default_that_was_spelled_out_is_another_request(api: httpx2.AsyncClient) -> None:
+    await post(api, idempotency_key="k")
+    response = await api.post("/jobs", json={"type": "echo", "idempotency_key": "k", "priority": 0})
+    problem(response, 422, "idempotency-conflict")
+
+
+async def test_users_have_keys_of_their_own(api: httpx2.AsyncClient) -> None:
+    body = {"type": "echo", "idempotency_key": "k"}
+    mine, theirs = await api.post("/jobs", json=body), await api.post("/jobs", json=body, headers=BOB)
+    assert theirs.status_code == 201
+    assert mine.json()["job_id"] != theirs.json()["job_id"]
+
+
+async def test_a_repeat_shows_where_the_job_stands_now(api: httpx2.AsyncClient) -> None:
+    job_id = await post(api, idempotency_key="k")
+    await api.post(f"/jobs/{job_id}/cancel")
+    again = await api.post("/jobs", json={"type": "echo", "idempotency_key": "k"})
+    assert (again.status_code, again.json()["job_id"], again.json()["status"]) == (200, job_id, "cancelled")
+
+
+async def test_a_repeat_is_answered_though_its_request_could_not_be_made_today(api: httpx2.AsyncClient) -> None:
+    soon = (datetime.now(UTC) + timedelta(milliseconds=200)).isoformat()
+    job_id = await post(api, idempotency_key="k", expires_at=soon)
+    body = {"type": "echo", "idempotency_key": "k", "expires_at": soon}
+    while datetime.now(UTC) <= datetime.fromisoformat(soon):
+        await asyncio.sleep(0.05)
+    again = await api.post("/jobs", json=body)
+    assert (again.status_code, again.json()["job_id"]) == (200, job_id)
+    refused = await api.post("/jobs", json=body | {"idempotency_key": "new"})
+    assert fields(problem(refused, 422, "invalid-input")) == ["expires_at"]
+
+
+async def test_64_concurrent_posts_with_one_key_give_one_id(server: httpx2.AsyncClient) -> None:
+    body = {"type": "echo", "idempotency_key": "k"}
+    responses = await asyncio.gather(*(server.post("/jobs", json=body) for _ in range(64)))
+    assert sorted(response.status_code for response in responses) == [200] * 63 + [201]
+    assert len({response.json()["job_id"] for response in responses}) == 1
+
+
+# refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [{"X-User-ID": ""}, {"X-User-ID": "\x7f"}, {"X-User-ID": "a" * 256}])
+async def test_a_bad_user_is_refused(api: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    problem(await api.post("/jobs", json={"type": "echo"}, headers=headers), 400, "user-missing")
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/uploads"])
+async def test_a_post_without_a_user_is_refused(api: httpx2.AsyncClient, path: str) -> None:
+    del api.headers["X-User-ID"]
+    problem(await api.post(path, json={"type": "echo"}), 400, "user-missing")
+
+
+async def test_two_users_at_once_are_refused(api: httpx2.AsyncClient) -> None:
+    sent = httpx2.Headers([("X-User-ID", "ada"), ("X-User-ID", "bob")])
+    request = httpx2.Request("POST", "http://here/jobs", headers=sent, json={"type": "echo"})
+    problem(await api.send(request), 400, "user-missing")
+
+
+async def test_an_unknown_job_type_is_refused_by_name(api: httpx2.AsyncClient) -> None:
+    response = await api.post("/jobs", json={"type": "no-such-type"})
+    assert fields(problem(response, 422, "unknown-job-type")) == ["type"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"count": "3"}, "payload.count"),
+        ({"count": False}, "payload.count"),
+        ({"count": 3.0}, "payload.count"),
+        ({"numbers": [1, "2"]}, "payload.numbers.1"),
+        ({"other": 1}, "payload.other"),
+        ([], "payload"),
+        (None, "payload"),
+    ],
+)
+async def test_a_payload_that_does_not_fit_is_refused_by_field(
+    api: httpx2.AsyncClient, payload: object, field: str
+) -> None:
+    response = await api.post("/jobs", json={"type": "echo", "payload": payload})
+    assert fields(problem(response, 422, "invalid-input")) == [field]
+
+
+@pytest.mark.parametrize(
+    "reference", ["upload:01890a5d-ac96-774b-bcce-b302099a8057", "jobs/x", "upload:../../etc/passwd", ""]
+)
+async def test_a_file_that_is_not_there_is_refused_by_field(api: httpx2.AsyncClient, reference: str) -> None:
+    response = await api.post("/jobs", json={"type": "measure", "payload": {"file": reference}})
+    assert fields(problem(response, 422, "invalid-input")) == ["payload.file"]
+
+
+async def test_another_users_file_is_as_unknown_as_one_that_never_was(api: httpx2.AsyncClient) -> None:
+    theirs = (await api.post("/uploads", content=b"a,b\n1,2\n", headers=BOB)).json()["file"]
+    body = {"type": "measure", "payload": {"file": theirs}}
+    assert fields(problem(await api.post("/jobs", json=body), 422, "invalid-input")) == ["payload.file"]
+    assert (await api.post("/jobs", json=body, headers=BOB)).status_code == 201
+
+
+async def test_several_wrong_fields_are_all_named(api: httpx2.AsyncClient) -> None:
+    body = {"priority": "3", "delay": True, "tags": [1], "colour": "red"}
+    response = await api.post("/jobs", content=json.dumps(body))
+    wrong = fields(problem(response, 422, "invalid-input"))
+    assert sorted(wrong) == ["colour", "delay", "priority", "tags.0", "type"]
