@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from tidegate.core.job import Progress
 from tidegate.core.paths import check_path
+from tidegate.core.text import storable
 from tidegate.errors import Abandoned
 
 Value = TypeVar("Value")
+
+MESSAGE_LIMIT: Final = 500
+"""Characters kept of a progress message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +101,8 @@ class Context:
 
         Raises Abandoned when the run shall end, so long work that reports progress stops by itself.
         """
-        bounded = None if fraction is None else min(max(float(fraction), 0.0), 1.0)
-        self.link.report(Progress(fraction=bounded, message=message[:500]))
+        bounded = None if fraction is None or isnan(fraction) else min(max(float(fraction), 0.0), 1.0)
+        self.link.report(Progress(fraction=bounded, message=storable(message, MESSAGE_LIMIT)))
         self.check()
 
     @property

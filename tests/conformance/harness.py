@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tidegate.clock import FakeClock
 from tidegate.engines.memory import MemoryEngine
+from tidegate.engines.sql.sqlite import connecting
+from tidegate.engines.sql.sqlite.engine import SqliteEngine
+from tidegate.engines.sql.sqlite.migrating import migrate
 from tidegate.ports import Engine
 
 
@@ -43,7 +48,31 @@ async def memory(path: Path) -> AsyncIterator[Harness]:
         yield Harness("memory", engine, clock, other)
 
 
-STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Harness]]] = {"memory": memory}
+@lru_cache(maxsize=1)
+def _migrated() -> bytes:
+    """An empty SQLite store at the newest schema: migrating one for each test would take most of the time."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "empty.db")
+        connecting.create(path)
+        migrate(path)
+        return path.read_bytes()
+
+
+@asynccontextmanager
+async def sqlite(path: Path) -> AsyncIterator[Harness]:
+    """The embedded store, on a file below `path`."""
+    clock, store = FakeClock(), path / "jobs.db"
+    store.write_bytes(_migrated())
+    async with SqliteEngine(store, clock) as engine:
+
+        @asynccontextmanager
+        async def other() -> AsyncIterator[Engine]:
+            yield engine
+
+        yield Harness("sqlite", engine, clock, other)
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Harness]]] = {"memory": memory, "sqlite": sqlite}
 """Every engine there is. None may skip, subclass or override a clause."""
 
 

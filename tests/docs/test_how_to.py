@@ -61,6 +61,7 @@ def test_a_handler_may_give_up_or_ask_for_another_attempt(page: Callable[[str], 
     assert (delivered.attempts, result) == (2, "delivered to Main Street 1 at attempt 2")
 
 
+@pytest.mark.slow
 def test_a_timeout_is_final_unless_the_type_says_otherwise(page: Callable[[str], SimpleNamespace]) -> None:
     known = page("cancel-and-time-out.md")
 
@@ -95,6 +96,7 @@ def test_a_thread_that_reports_progress_stops_within_seconds_of_a_cancel(
     assert (ended.status, ended.result_path) == (Status.CANCELLED, None)
 
 
+@pytest.mark.slow
 def test_a_cpu_handler_computes_in_a_process_of_its_own(page: Callable[[str], SimpleNamespace]) -> None:
     page("run-cpu-work.md")
     primes = sys.modules["primes"]

@@ -35,6 +35,7 @@ def test_every_snippet_of_the_page_runs(page: Path, program: Program) -> None:
     assert program.run(page)
 
 
+@pytest.mark.slow
 def test_the_s3_snippet_opens_and_checks_a_bucket(program: Program, moto: S3Server) -> None:
     ours: Mapping[str, str] = {
         "s3://my-bucket/tidegate": f"s3://{BUCKET}/docs",

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import chain, repeat
 
 import httpx2
 
@@ -25,6 +26,18 @@ async def run(api: httpx2.AsyncClient, app: Tidegate, job_type: str = "echo", **
     job_id = await post(api, job_type, **fields)
     assert (await ended(app, job_id)).status.finished
     return job_id
+
+
+async def stands(api: httpx2.AsyncClient, job_id: str, phase: str) -> dict[str, object]:
+    """The status of the job, once it is in this phase."""
+    status: dict[str, object] = {}
+    async with asyncio.timeout(20):
+        for pause in chain([0.0, 0.01, 0.02], repeat(0.05)):
+            await asyncio.sleep(pause)
+            status = (await api.get(f"/jobs/{job_id}/status")).json()
+            if status["phase"] == phase:
+                break
+    return status
 
 
 async def ended(app: Tidegate, job_id: str) -> Job:

@@ -1,11 +1,9 @@
 """Cancel, retry and dismiss: done, or refused with 409."""
 
-import asyncio
-
 import httpx2
 import pytest
 
-from tests.http.calls import ended, post, problem, run
+from tests.http.calls import ended, post, problem, run, stands
 from tidegate.app import Tidegate
 
 
@@ -17,9 +15,7 @@ async def test_a_waiting_job_is_cancelled_at_once(api: httpx2.AsyncClient) -> No
 
 async def test_a_running_job_is_cancelled_soon(working: httpx2.AsyncClient, app: Tidegate) -> None:
     job_id = await post(working, "endless")
-    async with asyncio.timeout(20):
-        while (await working.get(f"/jobs/{job_id}/status")).json()["status"] != "running":
-            await asyncio.sleep(0.02)
+    await stands(working, job_id, "running")
     assert (await working.post(f"/jobs/{job_id}/cancel")).status_code == 200
     assert (await ended(app, job_id)).status == "cancelled"
     problem(await working.get(f"/jobs/{job_id}/result"), 409, "job-cancelled")

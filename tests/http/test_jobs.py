@@ -7,7 +7,7 @@ from typing import get_args
 import httpx2
 import pytest
 
-from tests.http.calls import ADA, BOB, ended, fields, post, problem, run
+from tests.http.calls import ADA, BOB, ended, post, problem, run, stands
 from tidegate.app import Tidegate
 from tidegate.core.job import Phase, Status
 from tidegate.http.parameters import StatusWord
@@ -67,20 +67,19 @@ async def test_the_status_of_a_failed_job_says_what_went_wrong(working: httpx2.A
 
 async def test_the_status_of_a_retrying_job_says_when_it_runs_again(working: httpx2.AsyncClient) -> None:
     job_id = await post(working, "broken", retry={"policy": "steps", "delays": [3600]})
-    async with asyncio.timeout(20):
-        while (status := (await working.get(f"/jobs/{job_id}/status")).json())["phase"] != "retrying":
-            await asyncio.sleep(0.05)
-    assert (status["status"], status["phase"], status["attempts"]) == ("queued", "retrying", 1)
-    assert status["wait_reason"] == f"it runs again at {status['retry_at'][:19]}Z"
+    status = await stands(working, job_id, "retrying")
+    assert (status["status"], status["attempts"]) == ("queued", 1)
+    assert status["wait_reason"] == f"it runs again at {str(status['retry_at'])[:19]}Z"
     assert status["error"] == "processing_error"
 
 
 async def test_the_status_of_a_running_job_shows_its_progress(working: httpx2.AsyncClient, app: Tidegate) -> None:
     job_id = await post(working, "endless")
+    status = await stands(working, job_id, "running")
     async with asyncio.timeout(20):
-        while (status := (await working.get(f"/jobs/{job_id}/status")).json())["progress"] is None:
-            await asyncio.sleep(0.05)
-    assert (status["status"], status["phase"]) == ("running", "running")
+        while status["progress"] is None:  # it is told with the next renewal of the lease
+            await app.system.engine.wait([f"job:{job_id}"], timedelta(milliseconds=50))
+            status = (await working.get(f"/jobs/{job_id}/status")).json()
     assert status["progress"] == {"fraction": 0.5, "message": "half way"}
     await working.post(f"/jobs/{job_id}/cancel")
     await ended(app, job_id)
@@ -160,9 +159,7 @@ async def test_filters_narrow_alone_and_together(api: httpx2.AsyncClient) -> Non
     assert await _ids(api, status="cancelled") == [dropped]
 
 
-async def test_dead_letters_are_found_by_status_and_by_their_error(
-    working: httpx2.AsyncClient, app: Tidegate
-) -> None:
+async def test_dead_letters_are_found_by_status_and_by_their_error(working: httpx2.AsyncClient, app: Tidegate) -> None:
     dead, gone = [await run(working, app, "broken", max_attempts=1) for _ in range(2)]
     await working.post(f"/jobs/{gone}/dismiss")
     assert await _ids(working, status="dead_letter") == [dead]
@@ -183,35 +180,6 @@ async def test_every_status_and_every_phase_is_a_word_for_the_filter(api: httpx2
     assert set(words) == {*Status, *Phase}
     for word in words:
         await _ids(api, status=word)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("status", "done"),
-        ("status", "Failed"),
-        ("limit", "0"),
-        ("limit", "201"),
-        ("limit", "ten"),
-        ("limit", "+5"),
-        ("limit", "5.0"),
-        ("offset", "-1"),
-        ("offset", "10001"),
-        ("cursor", "last"),
-        ("cursor", "9" * 19),
-        ("created_from", "yesterday"),
-        ("created_before", "2026-01-01"),
-        ("tag", ""),
-        ("type", "a\x00b"),
-        ("user_id", "bob"),
-        ("page", "2"),
-    ],
-)
-async def test_a_query_that_makes_no_sense_is_refused_by_name(
-    api: httpx2.AsyncClient, name: str, value: str
-) -> None:
-    response = await api.get("/jobs", params={name: value})
-    assert fields(problem(response, 422, "invalid-input")) == [name]
 
 
 # whose job it is -------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 
 import httpx2
-import pytest
 
 from tests.http.calls import post, problem, run
 from tests.http.handlers import LARGE, PICTURE
@@ -62,26 +61,24 @@ async def test_a_file_comes_as_it_was_saved_for_keeping_not_for_running(
     assert page.headers["content-security-policy"].startswith("sandbox;")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "missing.png",
-        "charts",
-        "",
-        "..%2f..%2f..%2fuploads",
-        "%2fetc%2fpasswd",
-        "charts%2f..%2f..%2fresult.json",
-        "charts//trend.png",
-        "a%00b",
-        "charts%5ctrend.png",
-        "%2e",
-    ],
-)
-async def test_nothing_outside_the_jobs_folder_is_reached(
-    working: httpx2.AsyncClient, app: Tidegate, path: str
-) -> None:
+ESCAPES = [
+    "missing.png",
+    "charts",
+    "",
+    "..%2f..%2f..%2fuploads",
+    "%2fetc%2fpasswd",
+    "charts%2f..%2f..%2fresult.json",
+    "charts//trend.png",
+    "a%00b",
+    "charts%5ctrend.png",
+    "%2e",
+]
+
+
+async def test_nothing_outside_the_jobs_folder_is_reached(working: httpx2.AsyncClient, app: Tidegate) -> None:
     job_id = await run(working, app, "chart")
-    problem(await working.get(f"/jobs/{job_id}/artifacts/{path}"), 404, "artifact-not-found")
+    for path in ESCAPES:
+        problem(await working.get(f"/jobs/{job_id}/artifacts/{path}"), 404, "artifact-not-found")
 
 
 async def test_another_jobs_files_are_not_reached_through_ones_own(working: httpx2.AsyncClient, app: Tidegate) -> None:

@@ -31,32 +31,32 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("body", REFUSED.values(), ids=list(REFUSED))
-async def test_a_body_that_is_no_strict_json_is_refused(api: httpx2.AsyncClient, body: bytes) -> None:
-    problem(await api.post("/jobs", content=body), 400, "malformed-json")
+async def test_a_body_that_is_no_strict_json_is_refused(shared: httpx2.AsyncClient, body: bytes) -> None:
+    problem(await shared.post("/jobs", content=body), 400, "malformed-json")
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 @pytest.mark.parametrize("levels", [DEEPEST, 100_000])
-async def test_a_depth_bomb_is_refused(api: httpx2.AsyncClient, opening: bytes, levels: int) -> None:
+async def test_a_depth_bomb_is_refused(shared: httpx2.AsyncClient, opening: bytes, levels: int) -> None:
     closing = b"]" if opening == b"[" else b"}"
     bomb = opening * levels + b"1" + closing * levels  # one level deeper than allowed, as a payload
-    said = problem(await api.post("/jobs", content=b'{"type": "echo", "payload": %b}' % bomb), 400, "malformed-json")
+    said = problem(await shared.post("/jobs", content=b'{"type": "echo", "payload": %b}' % bomb), 400, "malformed-json")
     assert "64 levels" in str(said["detail"])
 
 
-async def test_64_levels_are_read(api: httpx2.AsyncClient) -> None:
+async def test_64_levels_are_read(shared: httpx2.AsyncClient) -> None:
     deep = b"[" * (DEEPEST - 1) + b"]" * (DEEPEST - 1)
-    response = await api.post("/jobs", content=b'{"type": "echo", "payload": %b}' % deep)
+    response = await shared.post("/jobs", content=b'{"type": "echo", "payload": %b}' % deep)
     assert fields(problem(response, 422, "invalid-input")) == ["payload"]  # read, and no object
 
 
-async def test_many_brackets_side_by_side_are_not_deep(api: httpx2.AsyncClient) -> None:
-    await post(api, payload={"text": "[{" * 100, "numbers": []})
+async def test_many_brackets_side_by_side_are_not_deep(shared: httpx2.AsyncClient) -> None:
+    await post(shared, payload={"text": "[{" * 100, "numbers": []})
 
 
 @pytest.mark.parametrize("body", [[], "echo", 1, None, True])
-async def test_a_body_that_is_no_object_is_refused(api: httpx2.AsyncClient, body: object) -> None:
-    response = await api.post("/jobs", content=json.dumps(body))
+async def test_a_body_that_is_no_object_is_refused(shared: httpx2.AsyncClient, body: object) -> None:
+    response = await shared.post("/jobs", content=json.dumps(body))
     assert fields(problem(response, 422, "invalid-input")) == [""]
 
 
@@ -108,27 +108,27 @@ async def test_a_body_that_is_no_object_is_refused(api: httpx2.AsyncClient, body
         ("user_id", "bob"),
     ],
 )
-async def test_a_field_that_is_wrong_is_refused_by_name(api: httpx2.AsyncClient, field: str, value: object) -> None:
+async def test_a_field_that_is_wrong_is_refused_by_name(shared: httpx2.AsyncClient, field: str, value: object) -> None:
     name, _, inner = field.partition(".")
     sent = [value] if inner.isdecimal() else value
-    response = await api.post("/jobs", json={"type": "echo", name: sent})
+    response = await shared.post("/jobs", json={"type": "echo", name: sent})
     assert fields(problem(response, 422, "invalid-input")) == [field]
 
 
-async def test_run_at_and_delay_exclude_one_another(api: httpx2.AsyncClient) -> None:
-    response = await api.post("/jobs", json={"type": "echo", "delay": 1, "run_at": "2027-01-01T00:00:00Z"})
+async def test_run_at_and_delay_exclude_one_another(shared: httpx2.AsyncClient) -> None:
+    response = await shared.post("/jobs", json={"type": "echo", "delay": 1, "run_at": "2027-01-01T00:00:00Z"})
     assert fields(problem(response, 422, "invalid-input")) == ["delay"]
 
 
 # size, media type ------------------------------------------------------------------------------------------
 
 
-async def test_a_payload_over_1_mib_is_refused(api: httpx2.AsyncClient) -> None:
+async def test_a_payload_over_1_mib_is_refused(shared: httpx2.AsyncClient) -> None:
     room = PAYLOAD_LIMIT - len(b'{"text":""}')
     fits = b'{"type":"echo","payload":{"text":"%b"}}' % (b"x" * room)
     over = b'{"type":"echo","payload":{"text":"%b"}}' % (b"x" * (room + 1))
-    assert (await api.post("/jobs", content=fits)).status_code == 201
-    said = problem(await api.post("/jobs", content=over), 413, "too-large")
+    assert (await shared.post("/jobs", content=fits)).status_code == 201
+    said = problem(await shared.post("/jobs", content=over), 413, "too-large")
     assert (fields(said), said["limit"]) == (["payload"], PAYLOAD_LIMIT)
 
 
@@ -152,18 +152,18 @@ async def test_whoever_sends_too_much_sees_the_answer(server: httpx2.AsyncClient
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
-async def test_another_media_type_is_refused(api: httpx2.AsyncClient, media_type: str) -> None:
-    response = await api.post("/jobs", content=b'{"type":"echo"}', headers={"Content-Type": media_type})
+async def test_another_media_type_is_refused(shared: httpx2.AsyncClient, media_type: str) -> None:
+    response = await shared.post("/jobs", content=b'{"type":"echo"}', headers={"Content-Type": media_type})
     problem(response, 415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"])
-async def test_json_under_any_of_its_names_is_taken(api: httpx2.AsyncClient, media_type: str) -> None:
-    response = await api.post("/jobs", content=b'{"type":"echo"}', headers={"Content-Type": media_type})
+async def test_json_under_any_of_its_names_is_taken(shared: httpx2.AsyncClient, media_type: str) -> None:
+    response = await shared.post("/jobs", content=b'{"type":"echo"}', headers={"Content-Type": media_type})
     assert response.status_code == 201
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/uploads"])
-async def test_a_compressed_body_is_refused(api: httpx2.AsyncClient, path: str) -> None:
-    response = await api.post(path, content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+async def test_a_compressed_body_is_refused(shared: httpx2.AsyncClient, path: str) -> None:
+    response = await shared.post(path, content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
     problem(response, 415, "unsupported-media-type")

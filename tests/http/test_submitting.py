@@ -1,7 +1,6 @@
 """`POST /jobs`: accepted at once, once for a key, and kept as it was sent."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -138,8 +137,7 @@ async def test_a_repeat_is_answered_though_its_request_could_not_be_made_today(a
     soon = (datetime.now(UTC) + timedelta(milliseconds=200)).isoformat()
     job_id = await post(api, idempotency_key="k", expires_at=soon)
     body = {"type": "echo", "idempotency_key": "k", "expires_at": soon}
-    while datetime.now(UTC) <= datetime.fromisoformat(soon):
-        await asyncio.sleep(0.05)
+    await asyncio.sleep((datetime.fromisoformat(soon) - datetime.now(UTC)).total_seconds() + 0.01)
     again = await api.post("/jobs", json=body)
     assert (again.status_code, again.json()["job_id"]) == (200, job_id)
     refused = await api.post("/jobs", json=body | {"idempotency_key": "new"})
@@ -151,69 +149,3 @@ async def test_64_concurrent_posts_with_one_key_give_one_id(server: httpx2.Async
     responses = await asyncio.gather(*(server.post("/jobs", json=body) for _ in range(64)))
     assert sorted(response.status_code for response in responses) == [200] * 63 + [201]
     assert len({response.json()["job_id"] for response in responses}) == 1
-
-
-# refused ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("headers", [{"X-User-ID": ""}, {"X-User-ID": "\x7f"}, {"X-User-ID": "a" * 256}])
-async def test_a_bad_user_is_refused(api: httpx2.AsyncClient, headers: dict[str, str]) -> None:
-    problem(await api.post("/jobs", json={"type": "echo"}, headers=headers), 400, "user-missing")
-
-
-@pytest.mark.parametrize("path", ["/jobs", "/uploads"])
-async def test_a_post_without_a_user_is_refused(api: httpx2.AsyncClient, path: str) -> None:
-    del api.headers["X-User-ID"]
-    problem(await api.post(path, json={"type": "echo"}), 400, "user-missing")
-
-
-async def test_two_users_at_once_are_refused(api: httpx2.AsyncClient) -> None:
-    sent = httpx2.Headers([("X-User-ID", "ada"), ("X-User-ID", "bob")])
-    request = httpx2.Request("POST", "http://here/jobs", headers=sent, json={"type": "echo"})
-    problem(await api.send(request), 400, "user-missing")
-
-
-async def test_an_unknown_job_type_is_refused_by_name(api: httpx2.AsyncClient) -> None:
-    response = await api.post("/jobs", json={"type": "no-such-type"})
-    assert fields(problem(response, 422, "unknown-job-type")) == ["type"]
-
-
-@pytest.mark.parametrize(
-    ("payload", "field"),
-    [
-        ({"count": "3"}, "payload.count"),
-        ({"count": False}, "payload.count"),
-        ({"count": 3.0}, "payload.count"),
-        ({"numbers": [1, "2"]}, "payload.numbers.1"),
-        ({"other": 1}, "payload.other"),
-        ([], "payload"),
-        (None, "payload"),
-    ],
-)
-async def test_a_payload_that_does_not_fit_is_refused_by_field(
-    api: httpx2.AsyncClient, payload: object, field: str
-) -> None:
-    response = await api.post("/jobs", json={"type": "echo", "payload": payload})
-    assert fields(problem(response, 422, "invalid-input")) == [field]
-
-
-@pytest.mark.parametrize(
-    "reference", ["upload:01890a5d-ac96-774b-bcce-b302099a8057", "jobs/x", "upload:../../etc/passwd", ""]
-)
-async def test_a_file_that_is_not_there_is_refused_by_field(api: httpx2.AsyncClient, reference: str) -> None:
-    response = await api.post("/jobs", json={"type": "measure", "payload": {"file": reference}})
-    assert fields(problem(response, 422, "invalid-input")) == ["payload.file"]
-
-
-async def test_another_users_file_is_as_unknown_as_one_that_never_was(api: httpx2.AsyncClient) -> None:
-    theirs = (await api.post("/uploads", content=b"a,b\n1,2\n", headers=BOB)).json()["file"]
-    body = {"type": "measure", "payload": {"file": theirs}}
-    assert fields(problem(await api.post("/jobs", json=body), 422, "invalid-input")) == ["payload.file"]
-    assert (await api.post("/jobs", json=body, headers=BOB)).status_code == 201
-
-
-async def test_several_wrong_fields_are_all_named(api: httpx2.AsyncClient) -> None:
-    body = {"priority": "3", "delay": True, "tags": [1], "colour": "red"}
-    response = await api.post("/jobs", content=json.dumps(body))
-    wrong = fields(problem(response, 422, "invalid-input"))
-    assert sorted(wrong) == ["colour", "delay", "priority", "tags.0", "type"]

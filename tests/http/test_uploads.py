@@ -133,10 +133,11 @@ async def test_a_file_over_the_limit_is_refused_before_it_has_come(server: httpx
     over = b"x" * (LIMIT + 100_000)
     chunk = b"%x\r\n%b\r\n" % (len(over), over)
     endless = _form((FILE, over))[: LIMIT + 100_000]
+    form_chunk = b"%x\r\n%b\r\n" % (len(endless), endless)
     for length, sent in (
         (f"Content-Length: {LIMIT + 100_000}", b""),
         ("Transfer-Encoding: chunked", chunk),
-        (f"Transfer-Encoding: chunked\r\nContent-Type: {FORM['Content-Type']}", b"%x\r\n%b\r\n" % (len(endless), endless)),
+        (f"Transfer-Encoding: chunked\r\nContent-Type: {FORM['Content-Type']}", form_chunk),
     ):
         answer = await unfinished(server, "/uploads", length, sent)
         assert answer.startswith(b"HTTP/1.1 413 ")

@@ -102,9 +102,7 @@ async def test_a_run_whose_lease_is_lost_is_stopped_and_writes_nothing(house: Ho
     assert await house.artifacts(job_id) == []
 
 
-async def test_a_lease_is_kept_while_the_ending_is_being_stored(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lease_is_kept_while_the_ending_is_being_stored(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """An artifact store that hangs must not make others take over a job that has failed already."""
     put, hung = house.runtime.artifacts.put, asyncio.Event()
 

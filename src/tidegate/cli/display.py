@@ -55,7 +55,7 @@ class Watch:
     """A line on stderr that shows how far a job is, until it ends."""
 
     def __init__(self, job_id: str, *, quiet: bool) -> None:
-        console = Console(stderr=True, quiet=quiet)
+        console = Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -63,6 +63,7 @@ class Watch:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            disable=quiet or not console.is_terminal,
         )
         self._job = job_id
         self._task = self._progress.add_task(f"{job_id} ...", total=None)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from tidegate.core.text import storable
+
 PROCESSING_ERROR: Final = "processing_error"  # the handler raised
 TIMEOUT: Final = "timeout"  # the run took longer than its timeout
 ARTIFACT_FAILED: Final = "blob_upload_failed"  # the result could not be stored
@@ -22,6 +24,9 @@ CRASHED: Final = "worker_crashed"  # the worker vanished while it ran the job
 
 MESSAGE_LIMIT: Final = 8_192
 """Characters kept of an error's message: enough to understand, too few to store a payload."""
+
+CODE_LIMIT: Final = 128
+"""Characters kept of an error's code: it is a word that programs compare."""
 
 LONGEST_RETRY_AFTER: Final = timedelta(hours=24)
 """A longer Retry-After is a mistake of the sender; a day is the longest that providers document."""
@@ -61,7 +66,7 @@ def failure_of(error: BaseException) -> Failure:
     code = _attribute(error, "code")
     transient = _attribute(error, "transient")
     return Failure(
-        code=code if isinstance(code, str) and code else PROCESSING_ERROR,
+        code=storable(code, CODE_LIMIT) if isinstance(code, str) and code else PROCESSING_ERROR,
         message=_message(error),
         error_type=type(error).__name__,
         transient=transient if isinstance(transient, bool) else True,
@@ -98,16 +103,16 @@ def failure_from_json(value: Mapping[str, object]) -> Failure:
 def _attribute(error: object, name: str) -> object:
     try:
         return getattr(error, name, None)
-    except Exception:  # a property of somebody else's exception may raise anything
+    except BaseException:  # a property of somebody else's exception may raise anything
         return None
 
 
 def _message(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception:  # the same for __str__
+    except BaseException:  # the same for __str__
         text = ""
-    return (text or type(error).__name__).replace("\x00", "\ufffd")[:MESSAGE_LIMIT]
+    return storable(text or type(error).__name__, MESSAGE_LIMIT)
 
 
 def _retry_after(value: object) -> timedelta | None:

@@ -1,18 +1,41 @@
 """Engines: stores of jobs behind the one contract of `ports.py`. `open_engine` chooses by URL."""
 
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 from tidegate.errors import ConfigError
 from tidegate.ports import Engine
 
+_FORMS: Final = "use sqlite:///path or memory://"
+
 
 def open_engine(url: str) -> AbstractAsyncContextManager[Engine]:
-    """The engine that `url` names, to be entered; raises ConfigError for an unknown one."""
-    scheme, _, rest = url.partition(":")
+    """The engine that `url` names, to be entered.
+
+    `sqlite:///data/jobs.db` is a path below the working folder, `sqlite:////var/lib/jobs.db` one from the
+    root; `memory://` lives as long as the process. Raises ConfigError for anything else.
+    """
+    scheme, _, rest = url.partition("://")
     match scheme:
-        case "memory":
+        case "memory" if not rest:
             from tidegate.engines.memory import MemoryEngine
 
             return MemoryEngine()
+        case "sqlite":
+            from tidegate.engines.sql.sqlite.engine import SqliteEngine
+
+            return SqliteEngine(_path(rest))
+        case "redis" | "rediss" | "unix" | "postgresql" | "postgres":
+            raise ConfigError(f"engines of {scheme}:// are not in this release: {_FORMS}")
         case _:
-            raise ConfigError(f"engine {url!r} is unknown: use sqlite:///path or memory://")
+            raise ConfigError(f"engine {scheme + '://'!r} is unknown: {_FORMS}")
+
+
+def _path(rest: str) -> Path:
+    """The file behind `sqlite://`."""
+    name = unquote(rest.removeprefix("/"))
+    if not rest.startswith("/") or not name or name == ":memory:" or "\0" in name or name.endswith("/"):
+        raise ConfigError("a SQLite engine needs a file, as in sqlite:///data/jobs.db; without one use memory://")
+    return Path(name)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
+from mimetypes import MimeTypes
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -25,6 +26,9 @@ MOST_LISTED = 1_000
 
 _SANDBOX = {"Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'"}
 """What a job made is somebody's data: a browser shall run nothing of it."""
+
+_TYPES = MimeTypes()
+"""What a file's name says of its type, the same on every machine: a local folder keeps no content types."""
 
 FilePath = Annotated[str, Path(description="The file's `path` in the listing.", examples=["charts/trend.png"])]
 
@@ -131,7 +135,7 @@ async def _streamed(store: ArtifactStore, path: str, headers: dict[str, str]) ->
     first = await anext(chunks, b"")
     return StreamingResponse(
         _joined(first, chunks),
-        media_type=info.content_type or "application/octet-stream",
+        media_type=info.content_type or _TYPES.guess_type(path)[0] or "application/octet-stream",
         headers={**_SANDBOX, "Content-Length": str(info.size), **headers},
     )
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
 
-from tidegate.context import Context, LocalFile, Result
+from tidegate.context import Context, LocalFile
 from tidegate.core.failure import failure_of, failure_to_json
 from tidegate.core.job import Progress
 from tidegate.errors import ConfigError
 from tidegate.handlers import Handler, JobType, Registry, encode
+from tidegate.worker.producing import produced
 
 _PR_SET_PDEATHSIG = 1
 
@@ -104,7 +105,7 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     return os.fdopen(calls, "rb"), os.fdopen(answers, "wb")
 
 
-def _ignore(number: int, frame: object) -> None:
+def _ignore(*_: object) -> None:
     return None
 
 
@@ -116,13 +117,12 @@ def _run(request: dict[str, object], known: dict[tuple[str, str], JobType], pipe
     job_type = known[place]
     context = _context(SimpleNamespace(**_mapping(request["job"])), pipe)
     payload = job_type.check(str(request["payload"]).encode())
-    value = job_type.handler(*job_type.arguments(payload, context))
-    wrapped = value if isinstance(value, Result) else Result(value=value)
+    made = produced(job_type.handler(*job_type.arguments(payload, context)), context)
     return {
-        "result": None if wrapped.value is None else encode(wrapped.value).decode(),
-        "degraded": wrapped.degraded,
-        "served_by": wrapped.served_by,
-        "saved": [{"name": s.name, "path": str(s.path), "content_type": s.content_type} for s in context.saved],
+        "result": None if made.result is None else made.result.decode(),
+        "degraded": made.degraded,
+        "served_by": made.served_by,
+        "saved": [{"name": s.name, "path": str(s.path), "content_type": s.content_type} for s in made.saved],
     }
 
 

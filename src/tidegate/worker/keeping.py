@@ -8,7 +8,7 @@ from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised,
 from tidegate.core.paths import run_prefix
 from tidegate.errors import TidegateError
 from tidegate.telemetry.events import ResultStoreFailed, ref
-from tidegate.worker.performing import Made, Produced
+from tidegate.worker.producing import Made, Produced
 from tidegate.worker.runtime import Runtime
 
 RESULT = "result.json"

@@ -3,36 +3,23 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
-from tidegate.context import Context, LocalFile, Result, Saved
+from tidegate.context import Context, LocalFile
 from tidegate.core.failure import INVALID_PAYLOAD, Failure, failure_of
-from tidegate.core.job import Lost, Owner
+from tidegate.core.job import Owner
 from tidegate.errors import ArtifactNotFound, InvalidInput, TidegateError
-from tidegate.handlers import JobType, Mode, encode
+from tidegate.handlers import JobType, Mode
 from tidegate.telemetry.events import ref
 from tidegate.telemetry.logs import job_logger
 from tidegate.worker.active import Active, Interruptible
-from tidegate.worker.processes import Answered, Child, Processes
+from tidegate.worker.processes import Child, Processes
+from tidegate.worker.producing import Made, produced
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.scratch import Scratch
 from tidegate.worker.threads import Threads
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Produced:
-    """What a handler returned, encoded, and the files it saved."""
-
-    result: bytes | None = None
-    degraded: bool = False
-    served_by: str | None = None
-    saved: tuple[Saved, ...] = field(default=())
-
-
-Made = Produced | Failure | Lost
 
 
 class Performer:
@@ -78,7 +65,7 @@ class Performer:
         except InvalidInput as exc:
             return _unfit(exc)
         if job_type.mode is Mode.ASYNC and not job_type.wants_context and not job_type.files:
-            return _produced(await _awaited(job_type, payload, None), None)
+            return produced(await _awaited(job_type, payload, None), None)
         folder = self._scratch.give(active.lease.token, job)
         try:
             files = await self._fetched(active, job_type, payload, folder)
@@ -87,7 +74,7 @@ class Performer:
         context = self._context(active, folder, files)
         match job_type.mode:
             case Mode.ASYNC:
-                return _produced(await _awaited(job_type, payload, context), context)
+                return produced(await _awaited(job_type, payload, context), context)
             case Mode.THREAD:
                 return await self._in_thread(active, job_type, payload, context)
             case Mode.PROCESS:
@@ -107,19 +94,11 @@ class Performer:
 
     def _ask(self, child: Child, job_type: JobType, payload: bytes, context: Context) -> Made:
         try:
-            answer = child.call(job_type, payload, context)
+            return child.call(job_type, payload, context)
         except Exception as exc:
             return failure_of(exc)
         finally:
             self._processes.give_back(child)
-        if not isinstance(answer, Answered):
-            return answer
-        return Produced(
-            result=answer.result,
-            degraded=answer.degraded,
-            served_by=answer.served_by,
-            saved=answer.saved,
-        )
 
     async def _fetched(
         self, active: Active, job_type: JobType, payload: object, folder: Path
@@ -178,19 +157,9 @@ async def _awaited(job_type: JobType, payload: object, context: Context | None) 
 def _made(call: Callable[[], object], context: Context) -> Made:
     """What came of a call in a thread; encoded there, for that may take long."""
     try:
-        return _produced(call(), context)
+        return produced(call(), context)
     except BaseException as exc:  # SystemExit and StopIteration can't be carried out of a thread
         return failure_of(exc)
-
-
-def _produced(value: object, context: Context | None) -> Produced:
-    wrapped = value if isinstance(value, Result) else Result(value=value)
-    return Produced(
-        result=None if wrapped.value is None else encode(wrapped.value),
-        degraded=wrapped.degraded,
-        served_by=wrapped.served_by,
-        saved=tuple(context.saved) if context is not None else (),
-    )
 
 
 def _unfit(error: TidegateError) -> Failure:

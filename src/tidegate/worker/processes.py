@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.context import Context, Saved
@@ -19,19 +18,10 @@ from tidegate.core.failure import Failure, failure_from_json
 from tidegate.core.job import Lost, Progress
 from tidegate.errors import ConfigError
 from tidegate.handlers import JobType
+from tidegate.worker.producing import Made, Produced
 
 REUSE = 100
 """Runs after which a child is replaced, so that what handlers leak goes with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What a child's handler returned."""
-
-    result: bytes | None
-    degraded: bool
-    served_by: str | None
-    saved: tuple[Saved, ...]
 
 
 class Child:
@@ -51,7 +41,7 @@ class Child:
         """Whether it can take another call."""
         return self._process.poll() is None
 
-    def call(self, job_type: JobType, payload: bytes, context: Context) -> Answered | Failure | Lost:
+    def call(self, job_type: JobType, payload: bytes, context: Context) -> Made:
         """Run the handler there, passing on its progress and log lines. Lost: the process died of it.
 
         Raises ConfigError for a handler that a child can't find. Whatever it raises, the process is ended.
@@ -156,7 +146,7 @@ def _place(job_type: JobType) -> tuple[str, str]:
     return module, name
 
 
-def _heard(message: dict[str, object], context: Context) -> Answered | Failure | None:
+def _heard(message: dict[str, object], context: Context) -> Produced | Failure | None:
     """The answer, or None for what a handler says on its way."""
     match message:
         case {"progress": float() | int() | None as fraction, "message": str() as text}:
@@ -170,9 +160,9 @@ def _heard(message: dict[str, object], context: Context) -> Answered | Failure |
     return None
 
 
-def _answer(message: dict[str, object]) -> Answered:
+def _answer(message: dict[str, object]) -> Produced:
     result, served_by, saved = message.get("result"), message.get("served_by"), message.get("saved")
-    return Answered(
+    return Produced(
         result=result.encode() if isinstance(result, str) else None,
         degraded=message.get("degraded") is True,
         served_by=served_by if isinstance(served_by, str) else None,

@@ -23,7 +23,7 @@ class Pruner:
             await asyncio.sleep(self._to.settings.prune_every.total_seconds() * (0.9 + 0.2 * self._to.dice()))
             try:
                 while await self.sweep() == BATCH:
-                    await asyncio.sleep(0)
+                    pass
             except EngineUnavailable:
                 continue
 

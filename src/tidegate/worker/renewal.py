@@ -127,4 +127,3 @@ class Heart:
         if late > 0:
             self._to.emit(SlowHeartbeat(owner=self._info().owner, late=timedelta(seconds=late)))
         self._renewed = now
-

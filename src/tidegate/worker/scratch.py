@@ -1,4 +1,4 @@
-"""Folders for what runs write while they run: one a run, below one a worker, so that what a dead worker left is known."""
+"""Folders for what runs write while they run: one a run, within one a worker, so that a dead worker's are known."""
 
 import shutil
 from pathlib import Path

@@ -138,7 +138,8 @@ JOBS: Final = Table(
     _need("degraded", default="0"),
     _may("served_by", _TEXT),
     _may("settled_by", _TEXT),
-    _may("asked_by", _TEXT),
+    _may("cancelled_by", _TEXT),
+    _may("revived_by", _TEXT),
     _need("steps", default="1"),
     UniqueConstraint("id"),
     CheckConstraint(f"status IN ({_STATUSES})", name="jobs_status"),
@@ -211,8 +212,8 @@ LEASE_GATES: Final = Table(
 )
 _index("lease_gates_in_era", LEASE_GATES, "gate era")
 
-NONCES: Final = Table("nonces", METADATA, _key("nonce", _TEXT), _need("at"), sqlite_with_rowid=False)
-_index("nonces_by_age", NONCES, "at")
+NONCES: Final = Table("nonces", METADATA, _key("nonce", _TEXT), _need("until"), sqlite_with_rowid=False)
+_index("nonces_by_end", NONCES, "until")
 
 # documents, gates, limits, presence ------------------------------------------------------------------------------
 

@@ -49,9 +49,9 @@ def test_whole_numbers_are_integers_even_where_written_as_decimals(tmp_path: Pat
 
 
 def test_infinity_and_nan_are_no_numbers(tmp_path: Path) -> None:
-    column = column_of(tmp_path, ["1.5"] * 20 + ["inf", "NaN"])
-    assert column.values.to_list()[-2:] == [None, None]
-    assert (column.unparsed, column.nulls) == (1, 1)
+    column = column_of(tmp_path, ["1.5"] * 30 + ["inf", "1e300", "NaN"])
+    assert column.values.to_list()[-3:] == [None, None, None]
+    assert (column.unparsed, column.nulls) == (2, 1)
 
 
 def test_an_ambiguous_comma_is_decided_by_the_other_columns_of_the_file(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from tidegate.engines.sql.sqlite.records import Journal, Record
 from tidegate.engines.sql.sqlite.session import Session
 
 _ASK: Final = """
-UPDATE jobs SET cancel_requested_at = ?, asked_by = asked.column2, steps = asked.column3
+UPDATE jobs SET cancel_requested_at = ?, cancelled_by = asked.column2, steps = asked.column3
 FROM ({rows}) AS asked WHERE jobs.seq = asked.column1
 """
 _REVIVE: Final = """
-UPDATE jobs SET status = 'queued', stage = 1, line_id = first_line_id, rank = fresh.column2, asked_by = fresh.column3,
-    steps = fresh.column4, run_at = fresh.column5, due_at = fresh.column5, base = runs, upstream_faults = 0, crashes = 0,
-    interruptions = 0, expires_at = NULL, started_at = NULL, finished_at = NULL, timeout_at = NULL,
+UPDATE jobs SET status = 'queued', stage = 1, line_id = first_line_id, rank = fresh.column2, revived_by = fresh.column3,
+    steps = fresh.column4, run_at = fresh.column5, due_at = fresh.column5, base = runs, upstream_faults = 0,
+    crashes = 0, interruptions = 0, expires_at = NULL, started_at = NULL, finished_at = NULL, timeout_at = NULL,
     cancel_requested_at = NULL, dismissed_at = NULL, prune_at = NULL, progress_fraction = NULL,
     progress_message = NULL, result_path = NULL, error_code = NULL, error_message = NULL, error_more = NULL,
     degraded = 0, served_by = NULL
@@ -40,13 +40,15 @@ def cancel(session: Session, job_ids: Sequence[JobId], nonce: str) -> list[Cance
     asked: list[Record] = []
     answers = []
     for record in (known.get(job_id) for job_id in job_ids):
-        if record is not None and record.status is Status.QUEUED:
-            record.asked_by = nonce
+        if record is None or record.cancelled_by == nonce:
+            pass  # unknown, or it did its work before, whatever became of the job since
+        elif record.status is Status.QUEUED:
+            record.cancelled_by = nonce
             records.move(session, record, Status.CANCELLED)
             journal.note(record, Event.CANCELLED)
             ended.append(record)
-        elif record is not None and record.status is Status.RUNNING and not record.cancelling:
-            record.asked_by, record.cancelling = nonce, True
+        elif record.status is Status.RUNNING and not record.cancelling:
+            record.cancelled_by, record.cancelling = nonce, True
             journal.note(record, Event.CANCEL_REQUESTED)
             asked.append(record)
         answers.append(_cancellation(record, nonce))
@@ -61,10 +63,9 @@ def _cancellation(record: Record | None, nonce: str) -> Cancellation:
     """What a wish came to, told from what the record is now."""
     if record is None:
         return Cancellation.UNKNOWN
-    if record.status is Status.RUNNING:
+    if record.status is Status.RUNNING and record.cancelling:
         return Cancellation.REQUESTED
-    mine = record.status is Status.CANCELLED and record.asked_by == nonce
-    return Cancellation.CANCELLED if mine else Cancellation.FINISHED
+    return Cancellation.CANCELLED if record.cancelled_by == nonce else Cancellation.FINISHED
 
 
 def revive(session: Session, job_ids: Sequence[JobId], nonce: str) -> list[Revival]:
@@ -75,13 +76,13 @@ def revive(session: Session, job_ids: Sequence[JobId], nonce: str) -> list[Reviv
     for record in (known.get(job_id) for job_id in job_ids):
         if record is None:
             answers.append(Revival.UNKNOWN)
-        elif record.asked_by == nonce:
+        elif record.revived_by == nonce:
             answers.append(Revival.REVIVED)
         elif record.status not in (Status.FAILED, Status.CANCELLED):
             answers.append(Revival.ILLEGAL)
         else:
             records.leave(session, record)
-            record.asked_by, record.line_id, record.rank = nonce, record.first_line_id, None
+            record.revived_by, record.line_id, record.rank = nonce, record.first_line_id, None
             record.status, record.dismissed, record.cancelling = Status.QUEUED, False, False
             journal.note(record, Event.REVIVED)
             revived.append(record)
@@ -94,7 +95,7 @@ def revive(session: Session, job_ids: Sequence[JobId], nonce: str) -> list[Reviv
 
 def _write_revived(session: Session, revived: Sequence[Record]) -> None:
     records.stand_in_line(session, revived)
-    rows = [(job.seq, job.rank, job.asked_by, job.steps, session.now) for job in revived]
+    rows = [(job.seq, job.rank, job.revived_by, job.steps, session.now) for job in revived]
     session.write(_REVIVE, rows)
     session.write(_KEEP_KEYS, [(job.user_id, job.key, job.id) for job in revived if job.key is not None])
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -19,6 +20,9 @@ from tidegate.engines.sql.sqlite.snapshot import numbers
 
 MOST_INLINE: Final = 8_192
 """Bytes of a payload that comes along with its row; a larger one is read by itself."""
+
+NONCE_LIFETIME: Final = timedelta(hours=1)
+"""How long a nonce is remembered at least: far longer than anybody repeats a call."""
 
 _NONCE_KNOWN: Final = "SELECT iif(EXISTS (SELECT 1 FROM nonces WHERE nonce = ?), 'true', 'false')"
 _HEADS: Final = """
@@ -51,7 +55,7 @@ SELECT taken.column1, taken.column2, taken.column3, taken.column4, ?, ?, ?, ? FR
 """
 _LIMITED: Final = "INSERT INTO lease_gates (seq, gate, era) {rows}"
 _PACED: Final = "UPDATE gates SET paced_until = paced.column2 FROM ({rows}) AS paced WHERE name = paced.column1"
-_NONCE: Final = "INSERT INTO nonces (nonce, at) VALUES (?, ?)"
+_NONCE: Final = "INSERT INTO nonces (nonce, until) VALUES (?, ?)"
 _UNDER: Final = f"""
 SELECT {JOB_COLUMNS}, bodies.payload, leases.token, leases.expires_at, leases.eras
 FROM leases CROSS JOIN jobs ON jobs.seq = leases.seq CROSS JOIN bodies ON bodies.seq = leases.seq
@@ -104,9 +108,9 @@ def nonce_known(session: Session, nonce: str) -> bool:
     return session.read(_flag, _NONCE_KNOWN, nonce)
 
 
-def remember_nonce(session: Session, nonce: str) -> None:
-    """A claim or reclaim of this nonce took jobs."""
-    session.run(_NONCE, nonce, session.now)
+def remember_nonce(session: Session, nonce: str, lease_for: timedelta) -> None:
+    """A claim or reclaim of this nonce took jobs: from now on it is a repeat."""
+    session.run(_NONCE, nonce, session.now + micros(max(lease_for, NONCE_LIFETIME)))
 
 
 def _still_held(session: Session, owner: Owner, nonce: str) -> tuple[Lease, ...]:
@@ -157,7 +161,8 @@ def _heads_of(session: Session, plan: Plan) -> list[_Drawn]:
     for most in {1 << (n - 1).bit_length() for n in wanted.values()}:
         alike = [line_id for line_id, n in wanted.items() if most // 2 < n <= most]
         limit = wanted[alike[0]] if len(alike) == 1 else most
-        heads |= session.read(_heads, _HEADS, limit, numbers(alike))
+        found = session.read(_heads, _HEADS, limit, numbers(alike))
+        heads |= dict(found)
     places = dict.fromkeys(wanted, 0)
     drawn = []
     for line, n in plan.draws:
@@ -192,7 +197,7 @@ def _lease(session: Session, request: ClaimRequest, nonce: str, drawn: Sequence[
         (row.seq, f"{nonce}.{place}", written[row.line_id], session.now + row.timeout) for place, row in enumerate(rows)
     ]
     session.write(_LEASE, taken, nonce, request.owner, request.owner, until)
-    remember_nonce(session, nonce)
+    remember_nonce(session, nonce, request.lease_for)
     _charge(session, drawn)
     expires_at = instant(until)
     return tuple(

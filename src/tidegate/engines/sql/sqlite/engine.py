@@ -103,6 +103,10 @@ class SqliteEngine:
         drafts = [codec.draft(job) for job in jobs]
         return await self._write(lambda session: submitting.submit(session, drafts)) if drafts else []
 
+    async def known(self, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
+        """See `ports.JobQueue.known`."""
+        return await self._read(lambda reader: reading.known(reader, keys)) if keys else []
+
     async def claim(self, request: ClaimRequest, nonce: str) -> Claimed:
         """See `ports.JobQueue.claim`."""
         return await self._write(lambda session: claiming.claim(session, request, nonce))

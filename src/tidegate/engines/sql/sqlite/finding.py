@@ -4,7 +4,6 @@ One index gives candidates in the order of `seq`; a call examines so many of tho
 however many matched.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 

@@ -107,7 +107,7 @@ class Ledger:
     def _load_lines(self) -> None:
         rows = self._connection.execute(_LANES).fetchall()
         lanes = {row[0]: Lane(queue=row[1], upstream=row[2], parents=read_tags(row[3])) for row in rows}
-        self._lane_ids = {lane: number for number, lane in lanes.items()}
+        self._lane_ids: dict[Lane, int] = {lane: number for number, lane in lanes.items()}
         self.lines: dict[int, Line] = {}
         self.kinds: dict[int, tuple[Lane, str]] = {}
         self._by_kind: dict[tuple[Lane, str], Line] = {}
@@ -130,7 +130,7 @@ class Ledger:
 
     def line(self, lane: Lane, type_: str) -> Line:
         """The line of a lane and type, made at need."""
-        known = self._by_kind.get((lane, type_))
+        known: Line | None = self._by_kind.get((lane, type_))
         if known is not None:
             return known
         line = Line(len(self.lines) + 1, lane, type_, lane.gates)

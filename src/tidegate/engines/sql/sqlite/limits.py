@@ -33,7 +33,7 @@ def take(session: Session, takes: Sequence[Take], nonce: str) -> list[Taken]:
     for take in takes:
         wanted[take.key] = wanted.get(take.key, 0) + take.n
     if any(_used(session, take) + wanted[take.key] > take.limit for take in takes):
-        return [_refusal(session, take) for take in takes]
+        return [_refusal(session, take, wanted[take.key]) for take in takes]
     now = session.now
     session.write(_GRANT, [(nonce, take.key, take.n, now, now + micros(take.window)) for take in takes])
     return [_granted(session, take) for take in takes]
@@ -53,10 +53,10 @@ def _granted(session: Session, take: Take) -> Taken:
     return Taken(granted=True, remaining=remaining, retry_after=timedelta(0))
 
 
-def _refusal(session: Session, take: Take) -> Taken:
-    """What one of several takes is told when not all fit: it may be the other's fault."""
+def _refusal(session: Session, take: Take, wanted: int) -> Taken:
+    """What one of several takes, which want so many of its key, is told when not all fit."""
     used = _used(session, take)
-    remaining, needed = max(take.limit - used, 0), used + take.n - take.limit
+    remaining, needed = max(take.limit - used, 0), used + wanted - take.limit
     if needed <= 0:
         return Taken(granted=True, remaining=remaining, retry_after=timedelta(0))
     frees_in = _frees_in(session, take, needed) if needed <= used else take.window

@@ -13,11 +13,26 @@ from typing import Final
 from tidegate.errors import ConfigError, StoreOwned
 
 NETWORK: Final = frozenset(
-    {"afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
+    {
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.sshfs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+    }
 )
 """File systems on which SQLite's locks and shared memory can't be relied upon."""
 
 _MOUNTS: Final = Path("/proc/mounts")
+
 
 class _Held:
     """The lock files that this process holds, by the store's real path."""

@@ -5,14 +5,9 @@ from typing import Final
 import msgspec
 
 from tidegate.core.job import JobId, Status
-from tidegate.engines.sql.codec import micros
 from tidegate.engines.sql.sqlite.ledger import Stand
 from tidegate.engines.sql.sqlite.session import Session
 from tidegate.engines.sql.sqlite.snapshot import numbers
-from datetime import timedelta
-
-NONCE_LIFETIME: Final = timedelta(hours=1)
-"""How long a claim's nonce is remembered: far longer than anybody repeats a call."""
 
 MOST_FORGOTTEN: Final = 10_000
 """Keys, nonces and grants forgotten by one call at most, each."""
@@ -34,7 +29,7 @@ DELETE FROM idempotency WHERE (user_id, key) IN (
 )
 """
 _FORGET_NONCES: Final = f"""
-DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces WHERE at <= ? ORDER BY at LIMIT {MOST_FORGOTTEN})
+DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces WHERE until <= ? ORDER BY until LIMIT {MOST_FORGOTTEN})
 """
 _FORGET_GRANTS: Final = f"""
 DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE until <= ? ORDER BY until LIMIT {MOST_FORGOTTEN})
@@ -73,6 +68,6 @@ def prune(session: Session, limit: int) -> list[JobId]:
         for job in over:
             ledger.count(ledger.lines[job.line_id], job.stand, -1)
     session.run(_FORGET_KEYS, session.now)
-    session.run(_FORGET_NONCES, session.now - micros(NONCE_LIFETIME))
+    session.run(_FORGET_NONCES, session.now)
     session.run(_FORGET_GRANTS, session.now)
     return [JobId(job.id) for job in over]

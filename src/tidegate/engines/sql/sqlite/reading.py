@@ -12,6 +12,7 @@ from tidegate.engines.sql.codec import JOB_COLUMNS, JobRow, instant
 from tidegate.engines.sql.sqlite.papers import LOAD, SCAN
 from tidegate.engines.sql.sqlite.presence import HOLDERS, WORKERS, read_worker
 from tidegate.engines.sql.sqlite.readers import Reader
+from tidegate.engines.sql.sqlite.submitting import KNOWN_KEYS, keys_decoder
 from tidegate.errors import InvalidInput
 
 _GET: Final = f"""
@@ -72,6 +73,13 @@ def get(reader: Reader, job_ids: Sequence[JobId]) -> list[Job | None]:
     return [found.get(job_id) for job_id in job_ids]
 
 
+def known(reader: Reader, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
+    """See `ports.JobQueue.known`."""
+    rows = reader.read_each(keys_decoder, KNOWN_KEYS, list(dict.fromkeys(keys)))
+    found = {(user_id, key): (JobId(job_id), fingerprint) for user_id, key, fingerprint, job_id in rows}
+    return [found.get(key) for key in keys]
+
+
 def bodies(reader: Reader, job_ids: Sequence[JobId]) -> list[Body | None]:
     """See `ports.JobReader.bodies`."""
     return [_body(reader, job_id) for job_id in job_ids]
@@ -120,7 +128,9 @@ def stats(reader: Reader) -> Stats:
         counts[kinds[line_id][0]] = [sum(pair) for pair in zip(before, line_counts, strict=True)]
     (oldest,) = reader.read(_maybe, _OLDEST)
     lanes = sorted((_lane_stats(lane, count) for lane, count in counts.items()), key=lambda stats: stats.lane.gates)
-    return Stats(at=instant(reader.now), lanes=tuple(lanes), oldest_ready_at=None if oldest is None else instant(oldest))
+    return Stats(
+        at=instant(reader.now), lanes=tuple(lanes), oldest_ready_at=None if oldest is None else instant(oldest)
+    )
 
 
 def _lane_stats(lane: Lane, counts: Sequence[int]) -> LaneStats:

@@ -109,7 +109,7 @@ def _take_over(session: Session, request: ReclaimRequest, nonce: str, taken: Seq
     session.write(_TAKE_OVER, [row for row in tokens if row[0] not in waited], nonce, owner, until)
     session.run(_STEP, numbers(seq for seq, *_ in taken))
     session.write(_HISTORY, [(seq, why.value) for seq, why, _, _ in taken], session.now)
-    remember_nonce(session, nonce)
+    remember_nonce(session, nonce, request.lease_for)
 
 
 def _start(session: Session, taken: Sequence[_Taken]) -> None:

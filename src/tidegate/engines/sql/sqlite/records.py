@@ -35,7 +35,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     cancelling: bool
     dismissed: bool
     settled_by: str | None
-    asked_by: str | None
+    cancelled_by: str | None
+    revived_by: str | None
     token: str | None
 
     @property
@@ -58,7 +59,7 @@ COLUMNS: Final = """
 jobs.seq, jobs.id, jobs.status, jobs.stage, jobs.line_id, jobs.first_line_id, jobs.user_id, jobs.priority, jobs.rank,
 jobs.runs, jobs.steps, jobs.terms, jobs.idempotency_key,
 json(iif(jobs.cancel_requested_at IS NULL, 'false', 'true')), json(iif(jobs.dismissed_at IS NULL, 'false', 'true')),
-jobs.settled_by, jobs.asked_by, leases.token
+jobs.settled_by, jobs.cancelled_by, jobs.revived_by, leases.token
 """
 _READ: Final = f"""
 SELECT json_group_array(json_array({COLUMNS}))
@@ -76,7 +77,7 @@ SELECT json_group_array(json_array(gate, era)) FROM lease_gates WHERE seq IN (SE
 _DROP_LIMITED: Final = "DELETE FROM lease_gates WHERE seq IN (SELECT value FROM json_each(?))"
 _ENDED_CANCELLED: Final = """
 UPDATE jobs SET status = 'cancelled', stage = 0, rank = NULL, finished_at = ?, prune_at = ended.column2,
-    settled_by = coalesce(ended.column3, settled_by), asked_by = ended.column4, steps = ended.column5
+    settled_by = coalesce(ended.column3, settled_by), cancelled_by = ended.column4, steps = ended.column5
 FROM ({rows}) AS ended WHERE jobs.seq = ended.column1
 """
 STAND: Final = """
@@ -165,7 +166,7 @@ def end_as_cancelled(session: Session, records: Sequence[Record]) -> None:
     """Write records that were moved to CANCELLED; with their keys, without their leases."""
     kept = [prune_at(record, Status.CANCELLED, session.now) for record in records]
     rows = [
-        (record.seq, until, record.settled_by, record.asked_by, record.steps)
+        (record.seq, until, record.settled_by, record.cancelled_by, record.steps)
         for record, until in zip(records, kept, strict=True)
     ]
     session.write(_ENDED_CANCELLED, rows, session.now)

@@ -182,9 +182,9 @@ def _write_arriving(session: Session, arriving: Sequence[_Arriving]) -> None:
             ready.append((job, job.arrival))
     ranks = place(session, [arrival for _, arrival in ready])
     places = [(item, rank) for (item, _), rank in zip(ready, ranks, strict=True)]
-    for item, rank in places:
-        if isinstance(item, _Back):
-            item.record.rank = rank
+    for placed, rank in places:
+        if isinstance(placed, _Back):
+            placed.record.rank = rank
     session.write(_QUEUED, [_queued_row(item) for item in arriving if isinstance(item, _Back)])
     insert(session, accepted, [rank for item, rank in places if isinstance(item, Accepted)])
 

@@ -18,7 +18,7 @@ _KNOWN_IDS: Final = """
 SELECT json_group_array(json_array(jobs.id, jobs.fingerprint))
 FROM ({rows}) AS asked CROSS JOIN jobs ON jobs.id = asked.column1
 """
-_KNOWN_KEYS: Final = """
+KNOWN_KEYS: Final = """
 SELECT json_group_array(json_array(known.user_id, known.key, known.fingerprint, known.job_id))
 FROM ({rows}) AS asked CROSS JOIN idempotency AS known ON known.user_id = asked.column1 AND known.key = asked.column2
 """
@@ -36,7 +36,7 @@ SELECT seq, 1, created_at, 'submitted', 0, '' FROM jobs WHERE seq BETWEEN ? AND 
 """
 
 _pairs: Final = msgspec.json.Decoder(list[tuple[str, str]])
-_keys: Final = msgspec.json.Decoder(list[tuple[str, str, str, str]])
+keys_decoder: Final = msgspec.json.Decoder(list[tuple[str, str, str, str]])
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ def accept(session: Session, drafts: Sequence[Draft]) -> tuple[list[Receipt], li
 def _known_keys(session: Session, drafts: Sequence[Draft]) -> dict[tuple[str, str], tuple[str, str]]:
     specs = [draft.new.spec for draft in drafts]
     asked = [(spec.user_id, spec.idempotency_key) for spec in specs if spec.idempotency_key is not None]
-    rows = session.read_each(_keys, _KNOWN_KEYS, asked)
+    rows = session.read_each(keys_decoder, KNOWN_KEYS, asked)
     return {(user_id, key): (fingerprint, job_id) for user_id, key, fingerprint, job_id in rows}
 
 

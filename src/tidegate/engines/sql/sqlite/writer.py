@@ -42,7 +42,7 @@ class _Call(Generic[T_co]):
         self.loop = loop
         self.future: asyncio.Future[T_co] = loop.create_future()
         self._act = act
-        self._tell: Callable[[], None] = partial(self.future.cancel)
+        self._tell: Callable[[], object] = self.future.cancel
 
     def run(self, session: Session) -> None:
         """Do it, and remember the answer or the refusal; raises whatever else goes wrong."""

@@ -23,8 +23,9 @@ from tidegate.jobs.analysis.columns.table import Column
 from tidegate.jobs.analysis.figures.finite import number
 from tidegate.jobs.analysis.figures.model import NumericFigures, OutlierFigures
 
-_MOST_BINS = 40
+_MOST_BINS = 30
 _FEWEST_BINS = 8
+_ROUNDING = 1.3
 _MOST_DOTS = 300
 
 
@@ -42,7 +43,7 @@ def histogram(figure: Figure, column: Column, figures: NumericFigures) -> None:
     axes.set_xlim(start - width * 0.3, start + (bins + 0.3) * width)
     axes.set_ylim(0, 1.12 * max(found.values()))
     tidy(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=column.values.dtype.is_integer()))
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10], integer=column.values.dtype.is_integer()))
     axes.xaxis.set_major_formatter(Numbers())
     axes.set_xlabel(plain(column.name) + (f" ({column.unit})" if column.unit else ""))
     axes.set_ylabel("rows")
@@ -59,10 +60,10 @@ def intervals(values: pl.Series, *, whole: bool) -> tuple[float, float, int]:
     ideal = 2 * (_at(values, 0.75) - _at(values, 0.25)) / len(values) ** (1 / 3)
     rough = min(max(ideal, span / _MOST_BINS), span / _FEWEST_BINS)
     power = 10.0 ** floor(log10(rough))
-    width = next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
+    width = max(step * power for step in (1, 2, 5, 10) if step * power <= rough * _ROUNDING)
     width = max(1.0, width) if whole else width
     start = floor(low / width) * width
-    count = max(1, ceil((high - start) / width + (1e-9 if not whole else 1 / width)))
+    count = max(1, ceil((high - start + whole) / width - 1e-9))
     # Whole numbers stand in the middle of their interval.
     return start - 0.5 * whole, width, count
 

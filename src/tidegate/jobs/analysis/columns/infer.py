@@ -7,7 +7,7 @@ import polars as pl
 
 from tidegate.jobs.analysis.columns.dates import parse_dates
 from tidegate.jobs.analysis.columns.meaning import refine_integers, text_kind
-from tidegate.jobs.analysis.columns.numbers import parse_numbers
+from tidegate.jobs.analysis.columns.numbers import only_usable, parse_numbers
 from tidegate.jobs.analysis.columns.parsed import Hints, Kind, Parsed, share_matching
 from tidegate.jobs.analysis.columns.patterns import NULL_MARKERS
 from tidegate.jobs.analysis.columns.table import Column
@@ -26,7 +26,7 @@ def normalise(raw: pl.Series) -> pl.Series:
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         return normalise(raw.cast(pl.String))
     if raw.dtype.is_float():
-        return pl.select(pl.when(raw.is_finite()).then(raw).alias(raw.name)).to_series()
+        return only_usable(raw)
     if raw.dtype != pl.String:
         return raw
     text = raw.str.strip_chars()

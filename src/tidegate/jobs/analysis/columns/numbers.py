@@ -21,6 +21,7 @@ _POINT_ONLY = r"[0-9]\.[0-9]{1,2}$|\.[0-9]{4,}$|,[0-9]{3}\."
 _EITHER = r"^[^.,0-9]*[1-9][0-9]{0,2}[.,][0-9]{3}[^.,0-9]*$"
 _SEPARATORS = r"[ \u{a0}\u{2007}\u{2009}\u{202f}'\u{2019}]"
 _EXACT = 2.0**53
+_LARGEST = 1e100
 
 
 def uses_decimal_comma(columns: Sequence[pl.Series]) -> bool:
@@ -67,7 +68,7 @@ def _plain(text: pl.Series) -> pl.Series | None:
     whole = bare.cast(pl.Int64, strict=False)
     if whole.null_count() == text.null_count():
         return whole
-    return _finite(bare.cast(pl.Float64, strict=False))
+    return only_usable(bare.cast(pl.Float64, strict=False))
 
 
 def _dressed(text: pl.Series, *, use_comma: bool) -> pl.Series:
@@ -81,11 +82,12 @@ def _dressed(text: pl.Series, *, use_comma: bool) -> pl.Series:
     size = body.cast(pl.Float64, strict=False)
     signed = pl.when(value.str.contains(NEGATIVE)).then(-size).otherwise(size)
     number = pl.when(value.str.contains(COMMA_NUMBER if use_comma else POINT_NUMBER)).then(signed)
-    return _finite(pl.DataFrame({"text": text}).select(number).to_series())
+    return only_usable(pl.DataFrame({"text": text}).select(number).to_series())
 
 
-def _finite(values: pl.Series) -> pl.Series:
-    return pl.select(pl.when(values.is_finite()).then(values)).to_series()
+def only_usable(values: pl.Series) -> pl.Series:
+    """Floats with null for NaN, infinity and what is too large to be squared (1e100 and more)."""
+    return pl.select(pl.when(values.abs() < _LARGEST).then(values).alias(values.name)).to_series()
 
 
 def _kind(values: pl.Series) -> Kind:

@@ -46,7 +46,7 @@ def correlation(a: Sequence[float], b: Sequence[float]) -> float:
         return 0.0
     mean_a, mean_b = fmean(a), fmean(b)
     across = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
-    spread = sqrt(sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b))
+    spread = sqrt(sum((x - mean_a) ** 2 for x in a)) * sqrt(sum((y - mean_b) ** 2 for y in b))
     return across / spread if spread else 0.0
 
 

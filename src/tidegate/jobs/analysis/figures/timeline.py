@@ -66,8 +66,8 @@ class Series:
 def find_timeline(table: Table) -> Timeline | None:
     """The time axis: the date column with the fewest gaps, then the most distinct dates, then the first.
 
-    Dates far from nearly all others (1900-01-01, 9999-12-31) are set aside, and any before 1500 or after 2299. None where no column has at
-    least two dates in at least half of the rows.
+    Dates far from nearly all others (1900-01-01, 9999-12-31) are set aside, and all before 1500 or after
+    2299. None where no column has at least two dates, in at least half of the rows.
     """
     candidates = [
         column for column in table.temporal() if column.distinct > 1 and column.values.null_count() <= table.rows / 2

@@ -105,5 +105,5 @@ def _remark(pair: Correlation) -> str:
     if line - rank >= 0.2:
         return " A few extreme rows carry much of it."
     if rank - line >= 0.15:
-        return " The relation is steady, but no straight line."
+        return " A bend or extreme values hide part of it from Pearson."
     return " That is no proof of cause."

@@ -15,7 +15,11 @@ _LEAST_SWING = 0.05
 _LEAST_SIGNAL = 5.0
 _LARGE_SWING = 0.5
 
-_SPOKEN = {"hour_of_day": "hour of the day", "weekday": "weekday", "month_of_year": "month of the year"}
+_SPOKEN = {
+    "hour_of_day": ("hour", "hour of the day"),
+    "weekday": ("day", "weekday"),
+    "month_of_year": ("month", "month of the year"),
+}
 
 Path = tuple[str, ...]
 
@@ -59,7 +63,7 @@ def _trend_text(cite: Evidence, time: TimeFigures, trend: Trend, at: Path) -> st
         f"{{level}} was {{early:amount}} in the first {some} and {{late:amount}} in the last {some}{change}. "
         f"A straight line explains {{fit:percent}} of the variation between {time.bucket}s{cycle}."
     )
-    return cite.say(at, template, level=_level(trend, time))
+    return cite.say(at, template, level=_level(trend, time.bucket))
 
 
 def steps(facts: Facts) -> Iterator[Insight]:
@@ -76,8 +80,8 @@ def steps(facts: Facts) -> Iterator[Insight]:
         yield Insight(
             id=f"step:{trend.measure}",
             rule="step",
-            title=f"{_name(trend)} changed level at {trend.step.at}",
-            text=cite.say((*at, "step"), template, level=_level(trend, time), bucket=time.bucket),
+            title=f"{_name(trend)} moved to another level at {trend.step.at}",
+            text=cite.say((*at, "step"), template, level=_level(trend, time.bucket), bucket=time.bucket),
             severity=Severity.HIGH if size >= _BIG_SHIFT else Severity.MEDIUM,
             columns=_columns(time, trend),
             evidence=cite.cited,
@@ -91,9 +95,9 @@ def cycles(facts: Facts) -> Iterator[Insight]:
         for period, pattern in trend.patterns.items():
             if not _is_telling(pattern):
                 continue
-            cite, spoken = facts.evidence(), _SPOKEN[period]
+            cite, (grain, spoken) = facts.evidence(), _SPOKEN[period]
             template = (
-                "{name} is highest for {peak.label:text} ({peak.value:amount}) and lowest for "
+                "{level} is highest for {peak.label:text} ({peak.value:amount}) and lowest for "
                 "{trough.label:text} ({trough.value:amount}). Over {cycles:count} cycles, the {period} "
                 "explains {strength:percent} of the variation around the trend."
             )
@@ -101,7 +105,7 @@ def cycles(facts: Facts) -> Iterator[Insight]:
                 id=f"cycle:{trend.measure}:{period}",
                 rule="cycle",
                 title=f"{_name(trend)} follows the {spoken}",
-                text=cite.say((*at, "patterns", period), template, name=_name(trend), period=spoken),
+                text=cite.say((*at, "patterns", period), template, level=_level(trend, grain), period=spoken),
                 severity=Severity.HIGH if pattern.strength >= 0.7 else Severity.MEDIUM,
                 columns=_columns(time, trend),
                 evidence=cite.cited,
@@ -126,11 +130,11 @@ def _name(trend: Trend) -> str:
     return "The number of rows" if trend.aggregate == "count" else trend.measure
 
 
-def _level(trend: Trend, time: TimeFigures) -> str:
+def _level(trend: Trend, bucket: str) -> str:
     """What the series shows, at the start of a sentence."""
     if trend.aggregate == "count":
-        return f"The number of rows a {time.bucket}"
-    return f"Total {trend.measure} a {time.bucket}" if trend.aggregate == "sum" else f"Average {trend.measure}"
+        return f"The number of rows a {bucket}"
+    return f"Total {trend.measure} a {bucket}" if trend.aggregate == "sum" else f"Average {trend.measure}"
 
 
 def _columns(time: TimeFigures, trend: Trend) -> tuple[str, ...]:

@@ -1,0 +1,36 @@
+"""What a handler made: its result, encoded, and the files it saved."""
+
+from dataclasses import dataclass
+
+from tidegate.context import Context, Result, Saved
+from tidegate.core.failure import Failure
+from tidegate.core.job import Lost
+from tidegate.core.text import storable
+from tidegate.handlers import encode
+
+NAME_LIMIT = 128
+"""Characters kept of who served a result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Produced:
+    """`result` is JSON, None where nothing was returned; `saved` are files in the run's scratch folder."""
+
+    result: bytes | None = None
+    degraded: bool = False
+    served_by: str | None = None
+    saved: tuple[Saved, ...] = ()
+
+
+Made = Produced | Failure | Lost
+
+
+def produced(value: object, context: Context | None) -> Produced:
+    """What a handler that returned `value` made; raises InvalidInput for what JSON can't say."""
+    wrapped = value if isinstance(value, Result) else Result(value=value)
+    return Produced(
+        result=None if wrapped.value is None else encode(wrapped.value),
+        degraded=bool(wrapped.degraded),
+        served_by=None if wrapped.served_by is None else storable(str(wrapped.served_by), NAME_LIMIT),
+        saved=tuple(context.saved) if context is not None else (),
+    )

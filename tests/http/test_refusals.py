@@ -1,0 +1,100 @@
+"""What is refused by name: users, job types, payloads, files and query parameters that are not what they must be."""
+
+import json
+
+import httpx2
+import pytest
+
+from tests.http.calls import BOB, fields, problem
+
+
+@pytest.mark.parametrize("headers", [{"X-User-ID": ""}, {"X-User-ID": "\x7f"}, {"X-User-ID": "a" * 256}])
+async def test_a_bad_user_is_refused(shared: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    problem(await shared.post("/jobs", json={"type": "echo"}, headers=headers), 400, "user-missing")
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/uploads"])
+async def test_a_post_without_a_user_is_refused(shared: httpx2.AsyncClient, path: str) -> None:
+    request = httpx2.Request("POST", f"http://here{path}", json={"type": "echo"})  # without the client's headers
+    problem(await shared.send(request), 400, "user-missing")
+
+
+async def test_two_users_at_once_are_refused(shared: httpx2.AsyncClient) -> None:
+    sent = httpx2.Headers([("X-User-ID", "ada"), ("X-User-ID", "bob")])
+    request = httpx2.Request("POST", "http://here/jobs", headers=sent, json={"type": "echo"})
+    problem(await shared.send(request), 400, "user-missing")
+
+
+async def test_an_unknown_job_type_is_refused_by_name(shared: httpx2.AsyncClient) -> None:
+    response = await shared.post("/jobs", json={"type": "no-such-type"})
+    assert fields(problem(response, 422, "unknown-job-type")) == ["type"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"count": "3"}, "payload.count"),
+        ({"count": False}, "payload.count"),
+        ({"count": 3.0}, "payload.count"),
+        ({"numbers": [1, "2"]}, "payload.numbers.1"),
+        ({"other": 1}, "payload.other"),
+        ([], "payload"),
+        (None, "payload"),
+    ],
+)
+async def test_a_payload_that_does_not_fit_is_refused_by_field(
+    shared: httpx2.AsyncClient, payload: object, field: str
+) -> None:
+    response = await shared.post("/jobs", json={"type": "echo", "payload": payload})
+    assert fields(problem(response, 422, "invalid-input")) == [field]
+
+
+@pytest.mark.parametrize(
+    "reference", ["upload:01890a5d-ac96-774b-bcce-b302099a8057", "jobs/x", "upload:../../etc/passwd", ""]
+)
+async def test_a_file_that_is_not_there_is_refused_by_field(shared: httpx2.AsyncClient, reference: str) -> None:
+    response = await shared.post("/jobs", json={"type": "measure", "payload": {"file": reference}})
+    assert fields(problem(response, 422, "invalid-input")) == ["payload.file"]
+
+
+async def test_another_users_file_is_as_unknown_as_one_that_never_was(shared: httpx2.AsyncClient) -> None:
+    theirs = (await shared.post("/uploads", content=b"a,b\n1,2\n", headers=BOB)).json()["file"]
+    body = {"type": "measure", "payload": {"file": theirs}}
+    assert fields(problem(await shared.post("/jobs", json=body), 422, "invalid-input")) == ["payload.file"]
+    assert (await shared.post("/jobs", json=body, headers=BOB)).status_code == 201
+
+
+async def test_several_wrong_fields_are_all_named(shared: httpx2.AsyncClient) -> None:
+    body = {"priority": "3", "delay": True, "tags": [1], "colour": "red"}
+    response = await shared.post("/jobs", content=json.dumps(body))
+    wrong = fields(problem(response, 422, "invalid-input"))
+    assert sorted(wrong) == ["colour", "delay", "priority", "tags.0", "type"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("status", "done"),
+        ("status", "Failed"),
+        ("limit", "0"),
+        ("limit", "201"),
+        ("limit", "ten"),
+        ("limit", "+5"),
+        ("limit", "5.0"),
+        ("offset", "-1"),
+        ("offset", "10001"),
+        ("cursor", "last"),
+        ("cursor", "9" * 19),
+        ("created_from", "yesterday"),
+        ("created_before", "2026-01-01"),
+        ("tag", ""),
+        ("type", "a\x00b"),
+        ("user_id", "bob"),
+        ("page", "2"),
+    ],
+)
+async def test_a_query_that_makes_no_sense_is_refused_by_name(
+    shared: httpx2.AsyncClient, name: str, value: str
+) -> None:
+    response = await shared.get("/jobs", params={name: value})
+    assert fields(problem(response, 422, "invalid-input")) == [name]
