@@ -5,7 +5,7 @@ WORKERS ?= 2
 
 BIN := .venv/bin
 UV := .tools/bin/uv
-CODE := $(wildcard src tests tools bench)
+CODE := $(wildcard src tests tools bench examples)
 # uv has settings of its own: where pip alone was told of an index, uv is told of it too.
 INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}}"
 INSTALL = $(INDEX) $(UV) pip install --quiet --python $(BIN)/python

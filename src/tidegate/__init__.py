@@ -1,1 +1,45 @@
-"""Tidegate: background jobs for handlers that call things that fail."""
+"""Tidegate: background jobs for handlers that call things that fail.
+
+The public names load when they are first used: `__init__.pyi` lists them for type checkers.
+"""
+
+from importlib import import_module
+
+_PLACES = {
+    "Abandoned": "errors",
+    "Context": "context",
+    "Exponential": "core.retry",
+    "GiveUp": "errors",
+    "Job": "core.job",
+    "JobCancelled": "errors",
+    "JobFailed": "errors",
+    "JobFunction": "app",
+    "JobHandle": "app",
+    "JobQuery": "core.query",
+    "Lane": "core.job",
+    "LocalFile": "context",
+    "Phase": "core.job",
+    "Result": "context",
+    "ResultTimeout": "errors",
+    "Retention": "core.job",
+    "RetryLater": "errors",
+    "RetryPolicy": "core.retry",
+    "Rule": "core.retry",
+    "Settings": "config",
+    "Status": "core.job",
+    "Steps": "core.retry",
+    "Tidegate": "app",
+    "TidegateError": "errors",
+    "load": "config",
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from where it lives."""
+    try:
+        place = _PLACES[name]
+    except KeyError:
+        raise AttributeError(f"module 'tidegate' has no attribute {name!r}") from None
+    return getattr(import_module(f"tidegate.{place}"), name)

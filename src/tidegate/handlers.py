@@ -183,6 +183,10 @@ def _mode(name: str, handler: Handler, *, cpu: bool) -> Mode:
         if cpu:
             raise ConfigError(f"job type {name!r}: cpu=True is for plain functions, this one is async")
         return Mode.ASYNC
+    if cpu and "<locals>" in getattr(handler, "__qualname__", "<locals>"):
+        raise ConfigError(
+            f"job type {name!r}: a cpu=True handler must be a function of a module: its process finds it there"
+        )
     return Mode.PROCESS if cpu else Mode.THREAD
 
 

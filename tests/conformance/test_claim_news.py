@@ -136,6 +136,14 @@ async def test_more_says_whether_another_claim_would_take_a_job_now(harness: Har
 
 
 @promise("claim.wake-at")
+async def test_more_is_told_to_a_full_worker_too(harness: Harness) -> None:
+    await build.submit(harness, new_job(type="other"), new_job(delay=seconds(5)))
+    assert not (await build.claim(harness, limit=0)).more
+    harness.advance(5)
+    assert (await build.claim(harness, limit=0)).more
+
+
+@promise("claim.wake-at")
 async def test_more_is_told_with_a_repeated_claim_too(harness: Harness) -> None:
     await build.submit(harness, new_job(), new_job())
     nonce = build.nonce()

@@ -117,4 +117,4 @@ def test_a_store_answers_as_the_specification_does(store: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("store", STORES)
 def test_a_store_answers_as_the_specification_does_in_long_lives(store: str) -> None:
-    explore(store, examples=lives(store, 30), calls=150)
+    explore(store, examples=lives(store, 12), calls=150)

@@ -1,4 +1,4 @@
-"""A page's Python, run as a reader would: top to bottom, in one namespace and one empty folder."""
+"""A page's Python, run as a reader would: top to bottom, in one namespace and one folder."""
 
 import ast
 import asyncio
@@ -13,14 +13,14 @@ from types import CodeType
 
 import pytest
 
-from tests.docs.pages import Block, blocks, same
+from tests.docs.pages import ROOT, Block, blocks, same
 
 ON_MEMORY = {"TIDEGATE_ENGINE": "memory://", "TIDEGATE_ARTIFACTS": "memory://", "TIDEGATE_LOG_LEVEL": "error"}
 PROGRAM_SECONDS = 30
 
 
 class Program:
-    """Runs pages in `folder`, on a store in memory.
+    """Runs pages in `folder`, on a store in memory. The folder has the examples, and an empty one named `out`.
 
     A block that begins with `# name.py` is that file, and imported under its name. One with a main program is
     run as a script, and what it prints must be what the next block, a `text`, shows.
@@ -29,6 +29,8 @@ class Program:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self._folder = folder
         self._patch = patch
+        (folder / "examples").symlink_to(ROOT / "examples")
+        (folder / "out").mkdir()
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
         for name, value in (ON_MEMORY | {"TIDEGATE_DATA_DIR": str(folder)}).items():

@@ -1,10 +1,9 @@
 """A store that goes away on command, as seen through one engine."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Iterator, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import pytest
 

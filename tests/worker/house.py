@@ -214,6 +214,15 @@ async def soon(waiting: Awaitable[Answer], within: float = 5) -> Answer:
         return await waiting
 
 
+def lives(pid: int) -> bool:
+    """Whether a process of this number runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 class Watch:
     """How long something took."""
 
@@ -226,4 +235,4 @@ class Watch:
         return monotonic() - self._from
 
 
-__all__ = ["AT_ONCE", "LEASE", "QUICK", "House", "Watch", "eventually", "new_job_id", "open_house", "soon"]
+__all__ = ["AT_ONCE", "LEASE", "QUICK", "House", "Watch", "eventually", "lives", "new_job_id", "open_house", "soon"]

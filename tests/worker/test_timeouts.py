@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import AT_ONCE, QUICK, House, Watch, eventually
+from tests.worker.house import AT_ONCE, QUICK, House, Watch, eventually, lives
 from tidegate.context import Context, LocalFile
 from tidegate.core.failure import TIMEOUT
 from tidegate.core.job import Job, Status
@@ -75,12 +75,12 @@ async def test_a_child_is_killed_at_its_timeout(house: House, handler: Callable[
     told = await house.until(job_id, lambda job: job.progress is not None)
     assert told.progress is not None
     child = int(told.progress.message)
-    assert _lives(child)
+    assert lives(child)
 
     job = await house.ended(job_id)
 
     assert _timed_out(job)
-    await eventually(lambda: not _lives(child))
+    await eventually(lambda: not lives(child))
 
 
 async def test_what_a_child_has_forked_dies_with_it(house: House) -> None:
@@ -94,7 +94,7 @@ async def test_what_a_child_has_forked_dies_with_it(house: House) -> None:
 
     assert _timed_out(await house.ended(job_id))
 
-    await eventually(lambda: not any(_lives(pid) for pid in pids))
+    await eventually(lambda: not any(lives(pid) for pid in pids))
     await eventually(lambda: worker.running == 0)
 
 
@@ -174,11 +174,3 @@ async def test_a_download_that_hangs_ends_at_the_timeout(house: House) -> None:
     job_id = await house.submit_raw(house.new_job("never", payload=b'{"file": "upload:x"}', timeout=SHORT))
 
     assert _timed_out(await house.ended(job_id))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

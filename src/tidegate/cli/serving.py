@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib
+import os
 import signal
+import sys
 from typing import Annotated
 
 import uvloop
@@ -76,6 +78,8 @@ def application(settings: Settings) -> Tidegate:
 def load_application(place: str) -> Tidegate:
     """Import `module:attribute`; raises ConfigError when that is no application."""
     module, _, attribute = place.partition(":")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a console script does not look where it is called
     try:
         found = getattr(importlib.import_module(module), attribute or "app")
     except (ImportError, AttributeError) as exc:

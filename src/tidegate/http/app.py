@@ -29,9 +29,15 @@ def create_app(application: Tidegate, *, worker: bool = True) -> FastAPI:
         async with application if worker else application.connected():
             yield
 
-    app = _Api(title="Tidegate", version=VERSION, lifespan=lifespan, redirect_slashes=False)
+    app = _Api(
+        title="Tidegate",
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
+    )
     face = Face(application, Limits(lambda: application.system.engine))
-    app.router.add_api_route("/", _index, response_model=Index, tags=["service"])
+    app.router.add_api_route("/", _index, name="index", response_model=Index, tags=["service"])
     for routes in (submitting, jobs, results, uploads, health):
         routes.add_routes(app.router, face)
     app.add_middleware(Envelope)

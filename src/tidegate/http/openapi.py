@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from tidegate.http.face import USER_PATTERN
 from tidegate.http.problems import MEDIA_TYPE
@@ -55,7 +56,15 @@ def document(app: FastAPI) -> Object:
     return app.openapi_schema
 
 
+def operation_id(route: APIRoute) -> str:
+    """What generated clients call the operation: `jobs_find`, `uploads_receive`."""
+    return f"{route.tags[0]}_{route.name}"
+
+
 def _complete(path: str, operation: Object) -> None:
+    summary, _, rest = operation["description"].partition("\n")
+    operation["summary"] = summary.rstrip(".")
+    operation["description"] = rest.strip() or summary
     if path.startswith(_OWNED):
         operation.setdefault("parameters", []).append(_USER)
     invalid: Mapping[str, Any] = operation["responses"].get("422", {})

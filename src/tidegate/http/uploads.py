@@ -31,7 +31,7 @@ _BODY: Final = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {FIELD: {"type": "string", "contentMediaType": "application/octet-stream"}},
+                "properties": {FIELD: {"minLength": 1, "contentMediaType": "application/octet-stream"}},
                 "required": [FIELD],
             }
         },

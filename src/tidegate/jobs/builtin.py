@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from tidegate.context import Context
+from tidegate.context import Context, Result
 from tidegate.handlers import Registry
 from tidegate.jobs.analysis import analyse
 
@@ -16,12 +16,10 @@ CONTENT_TYPES = {".json": "application/json", ".png": "image/png"}
 class AnalysisPayload(BaseModel):
     """Which file to analyse."""
 
-    file: Annotated[
-        str, Field(description="What POST /uploads answered as `file`.", examples=["upload:0190b2a4-..."])
-    ]
+    file: Annotated[str, Field(description="What POST /uploads answered as `file`.", examples=["upload:0190b2a4-..."])]
 
 
-def analysis(payload: AnalysisPayload, ctx: Context) -> dict[str, object]:
+def analysis(payload: AnalysisPayload, ctx: Context) -> Result[dict[str, object]]:
     """Analyse a CSV, TSV, Excel, Parquet or JSON file: schema, quality, KPIs, charts, insights with evidence."""
     source = ctx.files["file"]
     output = ctx.scratch / "analysis"
@@ -30,7 +28,7 @@ def analysis(payload: AnalysisPayload, ctx: Context) -> dict[str, object]:
     for path in sorted(output.rglob("*")):
         if path.is_file():
             ctx.save(path.relative_to(output).as_posix(), path, _content_type(path))
-    return made.result
+    return Result(value=made.result, degraded=bool(made.result["left_out"]))
 
 
 def register(registry: Registry, *, timeout: timedelta) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from tidegate.context import Context, Saved
 from tidegate.core.failure import Failure, failure_from_json
 from tidegate.core.job import Lost, Progress
-from tidegate.errors import ConfigError
 from tidegate.handlers import JobType
 from tidegate.worker.producing import Made, Produced
 
@@ -44,7 +43,7 @@ class Child:
     def call(self, job_type: JobType, payload: bytes, context: Context) -> Made:
         """Run the handler there, passing on its progress and log lines. Lost: the process died of it.
 
-        Raises ConfigError for a handler that a child can't find. Whatever it raises, the process is ended.
+        Whatever it raises, the process is ended.
         """
         self.runs += 1
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -139,8 +138,6 @@ def _place(job_type: JobType) -> tuple[str, str]:
     """Where a child finds the handler: a module's name, or a script's path, and the function's name."""
     function = job_type.handler
     module, name = str(function.__module__), str(getattr(function, "__qualname__", ""))
-    if "<locals>" in name or not name:
-        raise ConfigError(f"job type {job_type.name!r}: a cpu=True handler must be a function of a module")
     if module == "__main__":
         module = str(getattr(sys.modules["__main__"], "__file__", ""))
     return module, name

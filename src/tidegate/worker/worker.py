@@ -78,6 +78,9 @@ class Worker:
         await self._finish(self._to.settings.stop_grace.total_seconds() + 1.0, until=asyncio.Event())
         await _ended([self._intaking, *self._duties])
         self._settler.close()
+        for task in self._runs:
+            task.cancel()
+        self._actives.abandon()
         await self._heart.stop()
         await self._performer.close()
         self._to.emit(WorkerStopped(owner=self.owner, given_back=len(given_back)))

@@ -27,8 +27,9 @@ def stamp(instant: datetime) -> int:
     return micros(instant - EPOCH)
 
 
+@lru_cache(maxsize=1_024)
 def instant(stamped: int) -> datetime:
-    """What `stamp` wrote."""
+    """What `stamp` wrote; remembered, as a job names most of its instants twice, and its batch shares them."""
     return EPOCH + timedelta(microseconds=stamped)
 
 
@@ -200,7 +201,7 @@ def read_job(row: JobRow, kinds: Kinds) -> Job:
 
 
 def _maybe(stamped: int | None) -> datetime | None:
-    return None if stamped is None else EPOCH + timedelta(microseconds=stamped)
+    return None if stamped is None else instant(stamped)
 
 
 def _spec(row: JobRow, lane: Lane, type_: str) -> Spec:

@@ -16,7 +16,7 @@ from tidegate.jobs.analysis.figures.schema import schema
 from tidegate.jobs.analysis.insights.evidence import Insight
 from tidegate.jobs.analysis.insights.facts import Facts
 from tidegate.jobs.analysis.insights.find import find_insights
-from tidegate.jobs.analysis.reading.raw import Raw
+from tidegate.jobs.analysis.reading.raw import LeftOut, Raw
 from tidegate.jobs.analysis.reading.read import read
 
 VERSION = 1
@@ -30,6 +30,7 @@ class Findings:
     table: Table
     kpis: Kpis
     insights: list[Insight]
+    left_out: tuple[LeftOut, ...]
     document: dict[str, object]
 
 
@@ -37,8 +38,9 @@ def run(source: Path, *, name: str, output: Path, progress: Progress, limits: Li
     """What `tidegate.jobs.analysis.analyse` promises."""
     found = examine(source, name=name, progress=progress, limits=limits)
     stage = Stage(progress, _FIGURED, _DRAWN)
-    pictures = draw_charts(found.table, found.kpis, found.insights, output, stage)
-    result = found.document | {"charts": to_json(pictures)}
+    pictures, undrawn = draw_charts(found.table, found.kpis, found.insights, output, stage)
+    left_out = to_json([*found.left_out, *undrawn])
+    result = found.document | {"charts": to_json(pictures), "left_out": left_out}
     _write(result, output)
     progress(1.0, "Done")
     return Analysis(result=result, charts=tuple(picture.file for picture in pictures))
@@ -56,11 +58,10 @@ def examine(source: Path, *, name: str, progress: Progress, limits: Limits) -> F
         "schema": to_json(schema(table)),
         "quality": to_json(quality),
         "kpis": to_json(figures),
-        "left_out": to_json(raw.left_out),
     }
     insights = find_insights(Facts(kpis=figures, quality=quality, document=document))
     document["insights"] = to_json(insights)
-    return Findings(table=table, kpis=figures, insights=insights, document=document)
+    return Findings(table=table, kpis=figures, insights=insights, left_out=raw.left_out, document=document)
 
 
 def _source(raw: Raw, table: Table, source: Path, name: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from matplotlib.image import imread
 
 from tests.unit.jobs.analysis.cases import EXAMPLES, Result, as_csv, drawn, records
 from tests.unit.jobs.analysis.planted import Rows, orders, weekly
+from tidegate.jobs.analysis.charts import plan
 from tidegate.jobs.analysis.charts.spread import intervals
 from tidegate.jobs.analysis.charts.style import Numbers, brief
 
@@ -71,6 +72,18 @@ def test_charts_show_what_the_insights_speak_of(tmp_path: Path) -> None:
 
 def test_the_outliers_of_orders_are_drawn(tmp_path: Path) -> None:
     assert "box" in charts(tmp_path, drawn(tmp_path, as_csv(orders())))
+
+
+def test_a_chart_that_fails_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(plan, "histogram", fail)
+    result = drawn(tmp_path, as_csv(orders()))
+    assert "histogram" not in charts(tmp_path, result)
+    left_out = [each["part"] for each in records(result, "left_out")]
+    assert left_out == ["the chart 'Distribution of revenue'", "the chart 'Distribution of weight'"]
+    assert {"bar", "box"} <= set(charts(tmp_path, result))
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from tidegate.jobs.analysis.charts.spread import boxes, histogram
 from tidegate.jobs.analysis.charts.style import canvas, plain, save
 from tidegate.jobs.analysis.columns.table import Table
 from tidegate.jobs.analysis.contract import Stage
+from tidegate.jobs.analysis.errors import first_line
 from tidegate.jobs.analysis.figures.measures import measures
 from tidegate.jobs.analysis.figures.model import Kpis, TimeFigures, Trend
 from tidegate.jobs.analysis.insights.evidence import Insight, amount
+from tidegate.jobs.analysis.reading.raw import LeftOut
 
 _MOST_LINES = 2
 _MOST_HISTOGRAMS = 2
@@ -40,19 +42,36 @@ class _Draft:
     height: float = _HEIGHT
 
 
-def draw_charts(table: Table, kpis: Kpis, insights: list[Insight], output: Path, stage: Stage) -> list[Picture]:
-    """Draw at most eight charts into `output/charts`, those that insights speak of first."""
+def draw_charts(
+    table: Table, kpis: Kpis, insights: list[Insight], output: Path, stage: Stage
+) -> tuple[list[Picture], list[LeftOut]]:
+    """Draw at most eight charts into `output/charts`, those that insights speak of first.
+
+    A chart that cannot be drawn is left out and said: it must not cost the figures. Raises OSError where
+    `output` cannot be written, and what the stage raises.
+    """
     drafts = list(_plan(table, kpis, insights))
     (output / "charts").mkdir(exist_ok=True)
     pictures: list[Picture] = []
+    left_out: list[LeftOut] = []
     for index, draft in enumerate(drafts):
         stage.at(index / len(drafts), f"Drawing {draft.title}")
         file = f"charts/{index + 1:02}-{draft.name}.png"
-        with canvas(draft.title, draft.subtitle, draft.height) as figure:
-            draft.draw(figure)
-            save(figure, output / file)
-        pictures.append(Picture(file=file, title=draft.title, kind=draft.kind, columns=draft.columns))
-    return pictures
+        try:
+            _draw(draft, output / file)
+        except OSError:
+            raise
+        except Exception as error:
+            left_out.append(LeftOut(part=f"the chart {draft.title!r}", why=first_line(error)))
+        else:
+            pictures.append(Picture(file=file, title=draft.title, kind=draft.kind, columns=draft.columns))
+    return pictures, left_out
+
+
+def _draw(draft: _Draft, path: Path) -> None:
+    with canvas(draft.title, draft.subtitle, draft.height) as figure:
+        draft.draw(figure)
+        save(figure, path)
 
 
 def _plan(table: Table, kpis: Kpis, insights: list[Insight]) -> Iterator[_Draft]:
