@@ -15,19 +15,21 @@ async def starts(url: str, rate: float, seconds: float) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         app = Tidegate(load(engine=url.format(dir=folder), data_dir=Path(folder), slots=50))
         waits: list[float] = []
+        count = int(rate * seconds)
+        all_started = asyncio.Event()
 
         @app.job("noop")
         async def noop(payload: dict[str, float]) -> None:
             waits.append((time.perf_counter() - payload["at"]) * 1_000)
+            if len(waits) == count:
+                all_started.set()
 
         async with app:
-            count = int(rate * seconds)
             began = time.perf_counter()
             for n in range(count):
                 await asyncio.sleep(max(began + n / rate - time.perf_counter(), 0))
                 await app.submit(noop, {"at": time.perf_counter()})
-            while len(waits) < count:
-                await asyncio.sleep(0.01)
+            await all_started.wait()
         return waits
 
 

@@ -33,7 +33,33 @@ _PLACES = {
     "load": "config",
 }
 
-__all__ = sorted(_PLACES)
+__all__ = [
+    "Abandoned",
+    "Context",
+    "Exponential",
+    "GiveUp",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobFunction",
+    "JobHandle",
+    "JobQuery",
+    "Lane",
+    "LocalFile",
+    "Phase",
+    "Result",
+    "ResultTimeout",
+    "Retention",
+    "RetryLater",
+    "RetryPolicy",
+    "Rule",
+    "Settings",
+    "Status",
+    "Steps",
+    "Tidegate",
+    "TidegateError",
+    "load",
+]
 
 
 def __getattr__(name: str) -> object:

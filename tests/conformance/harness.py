@@ -49,7 +49,7 @@ async def memory(path: Path) -> AsyncIterator[Harness]:
 
 
 @lru_cache(maxsize=1)
-def _migrated() -> bytes:
+def migrated() -> bytes:
     """An empty SQLite store at the newest schema: migrating one for each test would take most of the time."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "empty.db")
@@ -62,7 +62,7 @@ def _migrated() -> bytes:
 async def sqlite(path: Path) -> AsyncIterator[Harness]:
     """The embedded store, on a file below `path`."""
     clock, store = FakeClock(), path / "jobs.db"
-    store.write_bytes(_migrated())
+    store.write_bytes(migrated())
     async with SqliteEngine(store, clock) as engine:
 
         @asynccontextmanager

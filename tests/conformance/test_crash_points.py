@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, product
 
 import pytest
 
@@ -77,10 +77,9 @@ async def every_life(harness: Harness, live: Live, most: int) -> AsyncIterator[t
         life = await live(harness, faults)
         yield faults, life
         if len(faults) < most:
-            later = (
-                {**faults, call: fault} for call in range(max(faults, default=0) + 1, life.calls + 1) for fault in Fault
-            )
-            waiting += [more for more in later if len(more) < 2 or next(seconds) % PAIRS.get(harness.name, 7) == 0]
+            later = product(range(max(faults, default=0) + 1, life.calls + 1), Fault)
+            longer = ({**faults, call: fault} for call, fault in later)
+            waiting += [more for more in longer if len(more) < 2 or next(pairs) % PAIRS.get(harness.name, 7) == 0]
 
 
 @pytest.mark.parametrize("most", [1, pytest.param(2, marks=pytest.mark.slow)])

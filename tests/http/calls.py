@@ -31,7 +31,7 @@ async def run(api: httpx2.AsyncClient, app: Tidegate, job_type: str = "echo", **
 async def stands(api: httpx2.AsyncClient, job_id: str, phase: str) -> dict[str, object]:
     """The status of the job, once it is in this phase."""
     status: dict[str, object] = {}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for pause in chain([0.0, 0.01, 0.02], repeat(0.05)):
             await asyncio.sleep(pause)
             status = (await api.get(f"/jobs/{job_id}/status")).json()

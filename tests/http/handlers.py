@@ -30,7 +30,13 @@ class File(BaseModel):
 def application(settings: Settings) -> Tidegate:
     """An application with one job type for each way that a job can go."""
     app = Tidegate(settings)
+    _plain(app)
+    _long(app)
+    _with_files(app)
+    return app
 
+
+def _plain(app: Tidegate) -> None:
     @app.job("echo")
     async def echo(payload: Echo) -> dict[str, object]:
         """Give the payload back."""
@@ -45,17 +51,27 @@ def application(settings: Settings) -> Tidegate:
     async def nothing() -> None:
         """Return nothing."""
 
+    @app.job("large")
+    async def large() -> str:
+        """Return more than a store keeps inline."""
+        return "x" * LARGE
+
+
+def _long(app: Tidegate) -> None:
     @app.job("endless")
     async def endless(ctx: Context) -> None:
         """Run until somebody ends it."""
         ctx.progress(0.5, "half way")
         await asyncio.Event().wait()
 
-    @app.job("large")
-    async def large() -> str:
-        """Return more than a store keeps inline."""
-        return "x" * LARGE
+    @app.job("brief")
+    async def brief(ctx: Context) -> None:
+        """Take half a second."""
+        ctx.progress(0.1, "begun")
+        await asyncio.sleep(0.5)
 
+
+def _with_files(app: Tidegate) -> None:
     @app.job("chart")
     async def chart(ctx: Context) -> dict[str, str]:
         """Make files beside the result."""
@@ -67,5 +83,3 @@ def application(settings: Settings) -> Tidegate:
     async def measure(payload: File, ctx: Context) -> dict[str, object]:
         """Say what was uploaded."""
         return {"name": ctx.files["file"].name, "size": ctx.files["file"].size}
-
-    return app

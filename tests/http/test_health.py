@@ -32,7 +32,7 @@ async def test_health_needs_no_user(api: httpx2.AsyncClient) -> None:
 
 async def test_job_types_are_listed_with_the_schemas_of_their_payloads(api: httpx2.AsyncClient) -> None:
     items = {item["name"]: item for item in (await api.get("/job-types")).json()["items"]}
-    assert list(items) == ["broken", "chart", "echo", "endless", "large", "measure", "nothing"]
+    assert list(items) == ["brief", "broken", "chart", "echo", "endless", "large", "measure", "nothing"]
     echo = items["echo"]
     assert (echo["description"], echo["mode"], echo["queue"]) == ("Give the payload back.", "async", "default")
     assert (echo["max_attempts"], echo["timeout"], echo["upstream"]) == (3, 600, None)

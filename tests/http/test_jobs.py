@@ -76,7 +76,7 @@ async def test_the_status_of_a_retrying_job_says_when_it_runs_again(working: htt
 async def test_the_status_of_a_running_job_shows_its_progress(working: httpx2.AsyncClient, app: Tidegate) -> None:
     job_id = await post(working, "endless")
     status = await stands(working, job_id, "running")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while status["progress"] is None:  # it is told with the next renewal of the lease
             await app.system.engine.wait([f"job:{job_id}"], timedelta(milliseconds=50))
             status = (await working.get(f"/jobs/{job_id}/status")).json()

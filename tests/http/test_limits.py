@@ -21,8 +21,10 @@ USER_LIMIT, ADDRESS_LIMIT = 3, 8
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Both limits, small enough to reach."""
-    return settings.model_copy(update={"limit_user_per_hour": USER_LIMIT, "limit_ip_per_minute": ADDRESS_LIMIT})
+    """Both limits, small enough to reach, counted in SQLite."""
+    return settings.model_copy(
+        update={"engine": "", "limit_user_per_hour": USER_LIMIT, "limit_ip_per_minute": ADDRESS_LIMIT}
+    )
 
 
 async def _fill(api: httpx2.AsyncClient) -> None:

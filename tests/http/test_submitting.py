@@ -8,8 +8,16 @@ import pytest
 
 from tests.http.calls import BOB, fields, post, problem
 from tidegate.app import Tidegate
+from tidegate.config import Settings
 from tidegate.core.job import JobId
 from tidegate.core.retry import Exponential, RetryPolicy
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Jobs go into SQLite."""
+    return settings.model_copy(update={"engine": ""})
+
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -18,10 +18,11 @@ VERBS = ("claim", "settle", "renew", "reclaim", "announce", "workers", "holders"
 
 
 class Line:
-    """Sits between workers and their engine: counts calls, and cuts them while it is down."""
+    """Sits between workers and their engine: counts calls and answers, and cuts them while it is down."""
 
     def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
         self._cut: frozenset[str] = frozenset()
         self._after: frozenset[str] = frozenset()
         for verb in VERBS:
@@ -35,6 +36,7 @@ class Line:
             answer = await call(*args, **kwargs)
             if verb in self._after:
                 raise EngineUnavailable("the line went down before the answer came")
+            self.answers[verb] += 1
             return answer
 
         return through

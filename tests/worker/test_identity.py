@@ -7,7 +7,7 @@ import pytest
 
 from tidegate.clock import token
 from tidegate.core.job import Owner
-from tidegate.worker.identity import dead, identity, pid_of
+from tidegate.worker.identity import dead, identity, lives, pid_of
 
 
 def _renamed(place: int, to: str) -> Owner:
@@ -22,6 +22,7 @@ def test_two_workers_of_one_process_have_two_names() -> None:
 
 def test_a_living_process_is_not_dead() -> None:
     assert not dead(identity(token()))
+    assert lives(identity(token()))
 
 
 def test_a_process_that_has_ended_is_dead() -> None:
@@ -54,9 +55,11 @@ def test_a_reused_process_id_does_not_keep_its_former_holder_alive() -> None:
         Owner("a.b.c.d"),
         Owner(""),
     ],
+    ids=["boot", "namespace", "no boot", "no start", "no number", "foreign", "too short", "empty"],
 )
 def test_what_is_in_doubt_is_not_dead(owner: Owner) -> None:
     assert not dead(owner)
+    assert not lives(owner)
 
 
 def test_the_process_id_can_be_read_back() -> None:

@@ -132,7 +132,7 @@ async def test_a_child_that_closes_all_its_files_is_a_crash(house: House) -> Non
     assert await _child(house)
 
 
-def test_a_handler_that_a_child_could_not_find_is_refused_when_it_is_registered(house: House) -> None:
+async def test_a_handler_that_a_child_could_not_find_is_refused_when_it_is_registered(house: House) -> None:
     def local() -> None:
         return None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from tests.worker import cpu_jobs
 from tests.worker.house import AT_ONCE, QUICK, House, Watch, eventually
 from tidegate.clock import token
-from tidegate.core import lifecycle, steps
+from tidegate.core import lifecycle
 from tidegate.core.failure import CRASHED, EXPIRED, QUARANTINED, TIMEOUT
 from tidegate.core.job import Owner, Retention, Spec, Status
 from tidegate.core.query import Event as Step
@@ -102,6 +103,18 @@ async def test_a_lease_that_runs_out_while_its_owner_is_announced_is_an_interrup
     assert (job.counters.crashes, job.counters.interruptions, job.attempts) == (0, 1, 1)
 
 
+async def test_a_lease_that_runs_out_while_its_owners_process_lives_is_an_interruption(house: House) -> None:
+    """A handler that holds the GIL stops announcements too; it has not crashed anything."""
+    house.job("quick", _quick)
+    job_id = await house.submit("quick")
+    await house.claim_as(identity(token()), "quick", SHORT)
+
+    await house.worker()
+    job = await house.ended(job_id)
+
+    assert (job.counters.crashes, job.counters.interruptions, job.attempts) == (0, 1, 1)
+
+
 async def test_a_job_that_nobody_ran_in_time_fails_as_expired(house: House) -> None:
     now = datetime.now(UTC)
     spec = Spec(type="unknown", expires_at=now + SHORT)
@@ -172,10 +185,17 @@ async def test_a_child_that_vanishes_is_a_crash_and_no_attempt(house: House, han
 # retention ------------------------------------------------------------------------------------------------
 
 
+def _keep_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every engine keeps finished jobs for some minutes whatever their retention; not here."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tidegate.") and hasattr(module, "SHORTEST_KEPT"):
+            monkeypatch.setattr(module, "SHORTEST_KEPT", timedelta(0))
+
+
 async def test_a_finished_job_past_its_retention_is_forgotten_with_its_artifacts(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "SHORTEST_KEPT", timedelta(0))
+    _keep_for_nothing(monkeypatch)
     house.job("quick", _quick, retention=Retention(succeeded=SHORT))
     house.job("kept", _quick)
     old, kept = await house.submit("quick"), await house.submit("kept")
@@ -194,7 +214,7 @@ async def test_pruning_goes_on_where_artifacts_cannot_be_removed(house: House, m
     async def refuses(prefix: str) -> int:
         raise ArtifactUnavailable("down")
 
-    monkeypatch.setattr(steps, "SHORTEST_KEPT", timedelta(0))
+    _keep_for_nothing(monkeypatch)
     monkeypatch.setattr(house.runtime.artifacts, "delete_prefix", refuses)
     house.job("quick", _quick, retention=Retention(succeeded=timedelta(0)))
     jobs = await house.submit_many("quick", 3)

@@ -16,7 +16,6 @@ from typing import TypedDict, Unpack
 
 import httpx2
 
-from tidegate.app import Tidegate
 from tidegate.config import Settings, load
 from tidegate.errors import (
     InvalidInput,
@@ -164,7 +163,6 @@ async def _in_process() -> AsyncIterator[httpx2.ASGITransport]:
     from tidegate.http.app import create_app
 
     settings = load(limit_user_per_hour=0, limit_ip_per_minute=0)
-    served: Tidegate = application(settings)
-    api = create_app(served, worker=False)
+    api = create_app(application(settings), worker=False)
     async with api.router.lifespan_context(api):
         yield httpx2.ASGITransport(app=api)

@@ -4,7 +4,6 @@
 further in than `failure_of`.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -116,15 +115,14 @@ def _message(error: BaseException) -> str:
 
 
 def _retry_after(value: object) -> timedelta | None:
+    longest = LONGEST_RETRY_AFTER.total_seconds()
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value) if abs(value) < 1e12 else math.inf
+        seconds = min(value, longest)  # before any arithmetic: a whole number may be beyond every float
     else:
         return None
-    if math.isnan(seconds) or seconds < 0:
-        return None
-    return timedelta(seconds=min(seconds, LONGEST_RETRY_AFTER.total_seconds()))
+    return timedelta(seconds=min(seconds, longest)) if seconds >= 0 else None  # NaN is not, either
 
 
 def _status(error: BaseException) -> int | None:

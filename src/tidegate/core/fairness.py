@@ -1,9 +1,9 @@
 """Who comes next: start-time fair queueing within a line, weights between queues.
 
-A *line* is the ready jobs of one lane and type, a *flow* those of one user and priority in it. A job that becomes ready gets
-`rank = max(V, last) + 1 / weight`, V the highest rank claimed from the line, `last` the highest rank among
-the flow's jobs in line (Goyal, Vin and Cheng, "Start-time Fair Queuing", 1996); an engine may use the last
-rank it gave the flow instead. Ranks grow by powers of two, so doubles add them exactly.
+A *line* is the ready jobs of one lane and type, a *flow* those of one user and priority in it. A job that
+becomes ready gets `rank = max(V, last) + 1 / weight`, V the highest rank claimed from the line, `last` the
+highest rank among the flow's jobs in line (Goyal, Vin and Cheng, "Start-time Fair Queuing", 1996); an engine
+may use the last rank it gave the flow instead. Ranks grow by powers of two, so doubles add them exactly.
 """
 
 from collections.abc import Mapping, Sequence

@@ -175,8 +175,9 @@ class Job:
 
     `seq` orders jobs by acceptance. `lane` is where it waits now (a deferral may move it). `run_at` is when
     it is or was due, `expires_at` when it may wait no longer (a revival lifts that). `due_at` is when it was
-    first due since it was submitted or revived; retries and deferrals leave it. `started_at` and `timeout_at` belong to the newest run. `error` is the newest failure,
-    kept while a retry waits. `prune_at` is set when it ends.
+    first due since it was submitted or revived; retries and deferrals leave it. `started_at` and `timeout_at`
+    belong to the newest run. `error` is the newest failure, kept while a retry waits. `prune_at` is set when
+    it ends.
     """
 
     id: JobId

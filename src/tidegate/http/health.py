@@ -36,7 +36,10 @@ class HealthRoutes:
         return told(Alive(status="ok"))
 
     async def ready(self) -> Response:
-        """Say whether jobs can be accepted, run and kept. 503 tells what is missing."""
+        """Say whether jobs can be accepted, run and kept.
+
+        503 tells what is missing.
+        """
         engine = self._face.system.engine
         health, engine_fault = await _tried(engine.check())
         stats, stats_fault = await _tried(engine.stats())

@@ -66,15 +66,24 @@ class JobRoutes:
         return told(HistoryList(items=items, next=entries[-1].seq if full else None))
 
     async def cancel(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
-        """Cancel a waiting job, or ask a running one to stop. 409 once it has ended."""
+        """Cancel a waiting job, or ask a running one to stop.
+
+        409 once it has ended.
+        """
         return await self._act(request, partial(self._face.client.cancel, job_id, user_id=user_id))
 
     async def retry(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
-        """Queue a failed or cancelled job again, as if new. 409 for any other."""
+        """Queue a failed or cancelled job again, as if new.
+
+        409 for any other.
+        """
         return await self._act(request, partial(self._face.client.retry, job_id, user_id=user_id))
 
     async def dismiss(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
-        """Take a failed job off the dead letters. 409 for any other."""
+        """Take a failed job off the dead letters.
+
+        409 for any other.
+        """
         return await self._act(request, partial(self._face.client.dismiss, job_id, user_id=user_id))
 
     async def types(self) -> Response:

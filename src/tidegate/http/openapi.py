@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 from tidegate.http.face import USER_PATTERN
 from tidegate.http.problems import MEDIA_TYPE
-from tidegate.http.schemas import Problem
+from tidegate.http.schemas import JobCreate, Problem
 
 Object = dict[str, Any]
 """A part of the document; FastAPI's own type for it."""
@@ -46,9 +46,10 @@ def document(app: FastAPI) -> Object:
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(problem.pop("$defs", {}))
-        schemas["Problem"] = problem
+        for model in (JobCreate, Problem):  # what FastAPI does not see: a body read raw, and refusals
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[model.__name__] = schema
         for path, operations in made["paths"].items():
             for operation in operations.values():
                 _complete(path, operation)

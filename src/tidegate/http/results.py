@@ -40,7 +40,10 @@ class ResultRoutes:
         self._face = face
 
     async def result(self, user_id: UserId, job_id: JobPath) -> Response:
-        """Get what the job returned. 409 while it has not succeeded, 404 where it returned nothing."""
+        """Get what the job returned.
+
+        409 while it has not succeeded, 404 where it returned nothing.
+        """
         job = await self._face.client.get(job_id, user_id=user_id)
         _check_succeeded(job)
         body = await self._face.client.body(job)

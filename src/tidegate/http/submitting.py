@@ -32,7 +32,7 @@ _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16
 
 _CONTENT: Final = {
     "application/json": {
-        "schema": JobCreate.model_json_schema(),
+        "schema": {"$ref": "#/components/schemas/JobCreate"},
         "examples": {
             "analysis": {
                 "summary": "Analyse an uploaded file",

@@ -22,6 +22,7 @@ class AnalysisPayload(BaseModel):
 def analysis(payload: AnalysisPayload, ctx: Context) -> Result[dict[str, object]]:
     """Analyse a CSV, TSV, Excel, Parquet or JSON file: schema, quality, KPIs, charts, insights with evidence."""
     source = ctx.files["file"]
+    ctx.log.debug("analysis.started", file=payload.file, size=source.size)
     output = ctx.scratch / "analysis"
     output.mkdir()
     made = analyse(source.path, name=source.name, output=output, progress=ctx.progress)

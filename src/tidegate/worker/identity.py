@@ -19,13 +19,22 @@ def dead(owner: Owner) -> bool:
 
     False for any doubt: another host, another container, a foreign name, a system that doesn't tell.
     """
+    return _lives(owner) is False
+
+
+def lives(owner: Owner) -> bool:
+    """Whether `owner`'s process surely lives, on this host; False for any doubt, as above."""
+    return _lives(owner) is True
+
+
+def _lives(owner: Owner) -> bool | None:
     parts = owner.split(".")
     if len(parts) != 5 or _UNKNOWN in parts[:4]:
-        return False
+        return None
     boot, namespace, pid, started, _ = parts
     if (boot, namespace) != (_boot(), _namespace()) or not pid.isdigit():
-        return False
-    return _started(pid) != started
+        return None
+    return _started(pid) == started
 
 
 def pid_of(owner: Owner) -> int | None:

@@ -2,7 +2,8 @@
 
 A worker announces itself before it renews, both for as long as a lease lasts, so when a lease runs out while
 its owner is still listed, the owner lives and only this lease was not kept: that is an interruption, not a
-crash.
+crash. So it is when the owner's process can be seen to live on this host: a handler that holds the GIL stops
+both.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from tidegate.core.verbs import Reason, Reclaimed, ReclaimRequest
 from tidegate.errors import EngineUnavailable
 from tidegate.telemetry import events
 from tidegate.worker.ending import Ender
-from tidegate.worker.identity import dead, identity
+from tidegate.worker.identity import dead, identity, lives
 from tidegate.worker.outage import Outage
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.settling import Settler
@@ -119,4 +120,4 @@ def outcome(item: Reclaimed, alive: Collection[Owner]) -> Outcome:
         case Reason.OVERDUE:
             return TimedOut()
         case Reason.EXPIRED:
-            return Lost(owner_alive=item.former in alive)
+            return Lost(owner_alive=item.former in alive or lives(item.former))

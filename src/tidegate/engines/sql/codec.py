@@ -185,7 +185,7 @@ def read_job(row: JobRow, kinds: Kinds) -> Job:
         run_at=instant(row.run_at),
         due_at=instant(row.due_at),
         expires_at=_maybe(row.expires_at),
-        counters=_counters(row),
+        counters=_counters(row.runs, row.upstream_faults, row.crashes, row.interruptions, row.base),
         started_at=_maybe(row.started_at),
         finished_at=_maybe(row.finished_at),
         timeout_at=_maybe(row.timeout_at),
@@ -224,14 +224,9 @@ def _spec(row: JobRow, lane: Lane, type_: str) -> Spec:
     )
 
 
-def _counters(row: JobRow) -> Counters:
-    return Counters(
-        runs=row.runs,
-        upstream_faults=row.upstream_faults,
-        crashes=row.crashes,
-        interruptions=row.interruptions,
-        base=row.base,
-    )
+@lru_cache(maxsize=4_096)
+def _counters(runs: int, upstream_faults: int, crashes: int, interruptions: int, base: int) -> Counters:
+    return Counters(runs=runs, upstream_faults=upstream_faults, crashes=crashes, interruptions=interruptions, base=base)
 
 
 def _progress(row: JobRow) -> Progress | None:

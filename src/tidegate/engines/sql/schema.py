@@ -241,6 +241,7 @@ GATES: Final = Table(
     _may("paced_until"),
     sqlite_with_rowid=False,
 )
+_index("gates_of_document", GATES, "kind key")
 
 GRANTS: Final = Table(
     "grants",

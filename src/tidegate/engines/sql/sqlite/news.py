@@ -24,7 +24,7 @@ SELECT json_array(
         WHERE status = 'queued' AND expires_at IS NOT NULL AND stage IN (0, 1, 2, 3) AND expires_at <= ? LIMIT {SWEEP}
     )),
     json((SELECT json_group_array(id) FROM (
-        SELECT jobs.id FROM jobs JOIN leases ON leases.seq = jobs.seq
+        SELECT jobs.id FROM jobs CROSS JOIN leases ON leases.seq = jobs.seq
         WHERE jobs.status = 'running' AND jobs.cancel_requested_at IS NOT NULL AND leases.owner = ?
         ORDER BY jobs.seq
     )))

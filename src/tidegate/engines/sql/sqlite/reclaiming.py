@@ -27,17 +27,26 @@ WHERE (expires_at <= ? OR timeout_at <= ? OR owner IN (SELECT value FROM json_ea
 _WAITING: Final = """
 SELECT * FROM (
     SELECT seq, expires_at AS since, line_id, stage, 'waited' AS why FROM jobs
-    WHERE status = 'queued' AND expires_at IS NOT NULL AND stage = {stage} AND expires_at <= ? {only}
+    WHERE status = 'queued' AND expires_at IS NOT NULL AND stage = {stage} AND expires_at <= ?
     ORDER BY expires_at, seq LIMIT ?
 )
 """
-_ONLY_LEASES: Final = "AND seq IN (SELECT seq FROM jobs WHERE id IN (SELECT value FROM json_each(?)))"
-_ONLY_WAITING: Final = "AND id IN (SELECT value FROM json_each(?))"
 _CHOSEN: Final = """
 SELECT json_group_array(json_array(seq, why, line_id, stage)) FROM (
     SELECT seq, why, line_id, stage FROM ({candidates}) ORDER BY since, seq LIMIT ?
 )
 """
+_OF_ALL: Final = _CHOSEN.format(
+    candidates=" UNION ALL ".join([_LEASES, *(_WAITING.format(stage=stage) for stage in range(4))])
+)
+_OF_SOME: Final = _CHOSEN.format(
+    candidates=f"""
+    {_LEASES} AND seq IN (SELECT seq FROM jobs WHERE id IN (SELECT value FROM json_each(?)))
+    UNION ALL
+    SELECT seq, expires_at AS since, line_id, stage, 'waited' AS why FROM jobs
+    WHERE id IN (SELECT value FROM json_each(?)) AND +status = 'queued' AND +expires_at <= ?
+"""
+)
 _RUN: Final = """
 UPDATE jobs SET status = 'running', stage = 0 WHERE seq IN (SELECT value FROM json_each(?))
 """
@@ -88,15 +97,12 @@ def reclaim(session: Session, request: ReclaimRequest, nonce: str) -> list[Recla
 
 
 def _choose(session: Session, request: ReclaimRequest) -> list[_Taken]:
-    only = () if request.only is None else (json.dumps(request.only),)
-    now, late = session.now, session.now - micros(request.overdue_by)
-    limit = max(request.limit, 0)
-    leases = _LEASES + (_ONLY_LEASES if only else "")
-    waiting = [_WAITING.format(stage=stage, only=_ONLY_WAITING if only else "") for stage in range(4)]
-    sql = _CHOSEN.format(candidates=" UNION ALL ".join([leases, *waiting]))
-    parameters = [late, now, late, json.dumps(request.dead), json.dumps(sorted(request.keep)), *only]
-    parameters += [now, *only, limit] * 4
-    return session.read(_taken, sql, *parameters, limit)
+    now, late, limit = session.now, session.now - micros(request.overdue_by), max(request.limit, 0)
+    lost = (late, now, late, json.dumps(request.dead), json.dumps(sorted(request.keep)))
+    if request.only is None:
+        return session.read(_taken, _OF_ALL, *lost, *(now, limit) * 4, limit)
+    only = json.dumps(request.only)
+    return session.read(_taken, _OF_SOME, *lost, only, only, now, limit)
 
 
 def _take_over(session: Session, request: ReclaimRequest, nonce: str, taken: Sequence[_Taken]) -> None:

@@ -178,6 +178,7 @@ def _documents() -> None:
         _number("paced_until", null=True),
         **_CLUSTERED,
     )
+    _index("gates_of_document", "gates", "kind key")
 
 
 def _limits() -> None:
