@@ -1,4 +1,4 @@
-"""Settings: the only reader of the environment. Every one is `TIDEGATE_<NAME>`; docs/reference/settings.md lists them."""
+"""Settings: the only reader of the environment; docs/reference/settings.md lists every `TIDEGATE_<NAME>`."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -25,16 +25,10 @@ from tidegate.core.job import (
 from tidegate.core.query import JobQuery
 from tidegate.core.verbs import ClaimRequest, Gate, Pace, ReclaimRequest
 
-LANES = (
-    lane(),
-    lane("a"),
-    lane("a", "p"),
-    lane("b", "p"),
-    lane(queue="low"),
-    lane("a", queue="low"),
-)
+LANES = (lane(), lane("a"), lane("a", "p"), lane("b", "p"), lane(queue="low"), lane("a", queue="low"))
 TYPES = ("work", "other")
 USERS = ("ada", "bob")
+KEYS = ("k1", "k2")
 GATES = {"one": ("upstream:a", "queue:low"), "two": ("upstream:p",)}
 """The gates of each document."""
 
@@ -93,7 +87,7 @@ drafts = st.builds(
     type=st.sampled_from(["work", "work", "other"]),
     user=st.sampled_from(USERS),
     priority=st.sampled_from([0, 0, 1, 9]),
-    key=st.sampled_from([None] * 4 + ["k1", "k2"]),
+    key=st.sampled_from([None] * 4 + list(KEYS)),
     fingerprint=st.sampled_from(["f1", "f1", "f1", "f2"]),
     delay=st.sampled_from([INSTANT] * 5 + [seconds(1), seconds(5), HOUR]),
     run_at=st.sampled_from([None] * 6 + [-5.0, 0.0, 1.0, 30.0]),

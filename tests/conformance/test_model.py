@@ -19,6 +19,7 @@ Action = st.SearchStrategy["partial[object]"]
 
 batches = st.lists(drafts.drafts, min_size=1, max_size=5)
 some = st.lists(drafts.places, min_size=1, max_size=3)
+ended = st.sampled_from([(Status.FAILED, Status.CANCELLED), (Status.FAILED,), tuple(Status)])
 any_of = st.sampled_from([(Status.RUNNING,), (Status.QUEUED,), tuple(Status)])
 runs = st.lists(st.tuples(drafts.places, drafts.endings, drafts.waited_endings), min_size=1, max_size=3)
 gates = st.lists(st.tuples(drafts.gate_values, drafts.closed_for, st.booleans()), max_size=2)
@@ -50,8 +51,8 @@ ACTIONS: dict[Action, int] = {
     st.builds(partial, st.just(World.wait_for_a_job), place=drafts.places, early=st.booleans()): 1,
     st.builds(partial, st.just(World.wait_for_a_lease), place=drafts.places, early=st.booleans()): 2,
     st.builds(partial, st.just(World.cancel), statuses=any_of, places=some, unknown=unknown): 1,
-    st.builds(partial, st.just(World.revive), places=some, unknown=unknown): 1,
-    st.builds(partial, st.just(World.dismiss), places=some, unknown=unknown): 1,
+    st.builds(partial, st.just(World.revive), statuses=ended, places=some, unknown=unknown): 1,
+    st.builds(partial, st.just(World.dismiss), statuses=ended, places=some, unknown=unknown): 1,
     st.builds(partial, st.just(World.prune), after=drafts.retentions, limit=st.sampled_from([1, 100])): 1,
     st.builds(
         partial,

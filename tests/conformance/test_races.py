@@ -264,7 +264,6 @@ async def test_takes_that_race_over_threads_never_get_more_than_the_limit(harnes
     assert sum(await in_both(4, 6, taken)) == 11
 
 
-@promise("claim.exclusive", "claim.gate-limit", "settle.fenced", "history.complete", "events.feed")
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_fleet_with_crashes_cancels_and_reapers_ends_every_job_once(harness: Harness, seed: int) -> None:
     fleet = Fleet(harness, seed)

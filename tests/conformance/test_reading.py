@@ -1,8 +1,5 @@
-"""What readers may rely on: jobs, bodies, history, the feed of all steps, counts."""
+"""What readers may rely on: jobs, bodies and history."""
 
-import asyncio
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,9 +8,7 @@ import pytest
 from tests.conformance.build import (
     LEASE,
     cancel,
-    claim,
     claim_one,
-    failure,
     finish,
     fresh_id,
     job,
@@ -21,25 +16,22 @@ from tests.conformance.build import (
     new_job,
     nonce,
     reclaim,
-    reclaim_one,
     seconds,
     settle,
     start,
     submit,
     submit_one,
 )
+from tests.conformance.eventful import eventful
 from tests.conformance.harness import Harness
 from tests.conformance.promises import promise
 from tidegate.core.failure import Failure
 from tidegate.core.job import (
     Body,
-    Bury,
-    Cancel,
     Counters,
     Defer,
     Ending,
     Job,
-    JobId,
     Lane,
     NewJob,
     Progress,
@@ -50,9 +42,9 @@ from tidegate.core.job import (
     Status,
     Succeed,
 )
-from tidegate.core.query import Event, HistoryEntry, LaneStats, Stats
+from tidegate.core.query import Event, HistoryEntry
 from tidegate.core.retry import Exponential, RetryPolicy, Rule, Steps
-from tidegate.core.verbs import Beat, Feed, Settled
+from tidegate.core.verbs import Beat, Settled
 
 TICK = timedelta(microseconds=1)
 
@@ -185,6 +177,7 @@ async def test_jobs_are_read_in_the_order_asked_for_unknown_ones_as_none(harness
 
 # bodies ----------------------------------------------------------------------------------------------------
 
+
 EVERY_BYTE = bytes(range(256))
 
 
@@ -214,29 +207,6 @@ async def test_no_result_and_an_empty_one_are_two_things(harness: Harness) -> No
 
 
 # history ---------------------------------------------------------------------------------------------------
-
-
-async def eventful(harness: Harness) -> JobId:
-    """A job that took every kind of step, a second between them."""
-    (job_id,) = await submit(harness, new_job(expires_at=harness.clock.now() + seconds(60)))
-    harness.advance(1)
-    crash = Defer(delay=timedelta(0), refund=Refund.CRASH)
-    for settlement in (Retry(delay=timedelta(0), failure=failure("flaky")), crash):
-        lease = await claim_one(harness)
-        harness.advance(1)
-        await settle(harness, lease, settlement)
-    harness.advance(60)
-    taken = await reclaim_one(harness)
-    harness.advance(1)
-    await settle(harness, taken.lease, Bury(failure=failure("expired")))
-    await harness.engine.dismiss([job_id])
-    await harness.engine.revive([job_id], nonce())
-    harness.advance(1)
-    lease = await claim_one(harness)
-    await cancel(harness, job_id)
-    harness.advance(1)
-    await settle(harness, lease, Cancel(note="stopped"))
-    return job_id
 
 
 EVENTFUL: list[tuple[Event, int, str, int]] = [
@@ -292,211 +262,3 @@ async def test_what_changes_nothing_leaves_no_entry(harness: Harness) -> None:
     assert await harness.engine.settle([done]) == [Settled.APPLIED]
     assert await harness.engine.history(lease.job.id) == before
     assert len(before) == 3
-
-
-# events ----------------------------------------------------------------------------------------------------
-
-
-async def follow(harness: Harness, after: str | None, limit: int = 1_000) -> tuple[list[HistoryEntry], str]:
-    """Everything past a cursor, and the cursor behind it."""
-    met: list[HistoryEntry] = []
-    for _ in range(1_000):
-        feed = await harness.engine.events(after, limit)
-        assert not feed.reset
-        assert len(feed.entries) <= limit
-        met += feed.entries
-        if feed.next == after:
-            return met, feed.next
-        after = feed.next
-    raise AssertionError(f"the feed has no end: the cursor is at {after}")
-
-
-def by_job(entries: Iterable[HistoryEntry]) -> dict[JobId, list[HistoryEntry]]:
-    """Each job's own entries, in the order met."""
-    mine: dict[JobId, list[HistoryEntry]] = {}
-    for entry in entries:
-        mine.setdefault(entry.job_id, []).append(entry)
-    return mine
-
-
-async def histories(harness: Harness, job_ids: Sequence[JobId]) -> dict[JobId, list[HistoryEntry]]:
-    """What the jobs' own histories say."""
-    return {job_id: await harness.engine.history(job_id) for job_id in job_ids}
-
-
-@promise("events.feed")
-async def test_a_feed_without_cursor_starts_at_the_present(harness: Harness) -> None:
-    await finish(harness)
-    feed = await harness.engine.events(None)
-    assert feed == Feed(entries=(), next=feed.next)
-    later = await submit_one(harness)
-    met, _ = await follow(harness, feed.next)
-    assert by_job(met) == await histories(harness, [later])
-
-
-@promise("events.feed")
-@pytest.mark.parametrize("limit", [1, 2, 7, 1_000])
-async def test_a_follower_meets_every_step_once_and_a_job_s_own_in_order(harness: Harness, limit: int) -> None:
-    cursor = (await harness.engine.events(None)).next
-    jobs = [await eventful(harness), await finish(harness), await eventful(harness), await submit_one(harness)]
-    met, end = await follow(harness, cursor, limit)
-    assert by_job(met) == await histories(harness, jobs)
-    assert await follow(harness, end) == ([], end)
-    assert await follow(harness, cursor, limit) == (met, end)
-
-
-@promise("events.feed")
-async def test_a_follower_loses_no_step_when_all_before_it_is_pruned(harness: Harness) -> None:
-    await finish(harness)
-    cursor = (await harness.engine.events(None)).next
-    harness.advance(86_400)
-    assert len(await harness.engine.prune(10)) == 1
-    kept = await finish(harness)
-    met, end = await follow(harness, cursor)
-    assert by_job(met) == await histories(harness, [kept])
-    harness.advance(86_400)
-    assert await harness.engine.prune(10) == [kept]
-    last = await submit_one(harness)
-    assert by_job((await follow(harness, end))[0]) == await histories(harness, [last])
-
-
-@promise("events.feed")
-async def test_a_follower_that_was_away_while_jobs_were_pruned_meets_the_others(harness: Harness) -> None:
-    cursor = (await harness.engine.events(None)).next
-    short, long = Retention(succeeded=timedelta(hours=1)), Retention(succeeded=timedelta(days=9))
-    ended = [await finish(harness, retention=retention) for retention in (short, long, short, long, short)]
-    harness.advance(7_200)
-    assert len(await harness.engine.prune(10)) == 3
-    ended.append(await submit_one(harness))
-    met, _ = await follow(harness, cursor, limit=2)
-    kept = [job_id for job_id, found in zip(ended, await harness.engine.get(ended), strict=True) if found]
-    assert len(kept) == 3
-    assert by_job(met) == await histories(harness, kept)
-
-
-@promise("events.feed")
-async def test_a_follower_of_concurrent_writers_misses_no_step(harness: Harness) -> None:
-    cursor = (await harness.engine.events(None)).next
-    writers = asyncio.gather(*(_churn(harness) for _ in range(8)))
-    met: list[HistoryEntry] = []
-    while not writers.done():
-        feed = await harness.engine.events(cursor, 5)
-        assert not feed.reset
-        met, cursor = met + list(feed.entries), feed.next
-        await asyncio.sleep(0)
-    rest, _ = await follow(harness, cursor)
-    jobs = [job_id for written in await writers for job_id in written]
-    assert by_job(met + rest) == await histories(harness, jobs)
-
-
-async def _churn(harness: Harness) -> list[JobId]:
-    mine = []
-    for _ in range(5):
-        mine += await submit(harness, new_job(), new_job())
-        for lease in (await claim(harness, limit=2)).leases:
-            await settle(harness, lease, Succeed())
-    return mine
-
-
-# stats -----------------------------------------------------------------------------------------------------
-
-
-async def counted(harness: Harness) -> Stats:
-    """The counts of a store that has been still for 5 s."""
-    harness.advance(5)
-    stats = await harness.engine.stats()
-    assert harness.clock.now() - seconds(5) <= stats.at <= harness.clock.now()
-    return stats
-
-
-def standing(stats: Stats) -> dict[Lane, LaneStats]:
-    """The counts by lane, without lanes that have none."""
-    lanes = {one.lane: one for one in stats.lanes if one != LaneStats(lane=one.lane)}
-    assert len(lanes) <= len(stats.lanes) == len({one.lane for one in stats.lanes})
-    return lanes
-
-
-@promise("stats.exact")
-async def test_an_empty_store_counts_nothing(harness: Harness) -> None:
-    stats = await counted(harness)
-    assert (standing(stats), stats.oldest_ready_at, stats.oldest_ready_age) == ({}, None, timedelta(0))
-
-
-@promise("stats.exact")
-async def test_jobs_are_counted_where_they_stand(harness: Harness) -> None:
-    dead = [await finish(harness, Bury(failure=failure())) for _ in range(3)]
-    await harness.engine.dismiss(dead[:1])
-    for settlement, times in ((Succeed(), 4), (Cancel(), 2)):
-        for _ in range(times):
-            await finish(harness, settlement)
-    for _ in range(5):
-        await start(harness)
-    await submit(harness, *(new_job(delay=timedelta(days=1)) for _ in range(6)))
-    first_due = harness.clock.now()
-    await submit(harness, *(new_job() for _ in range(7)))
-    stats = await counted(harness)
-    assert standing(stats) == {
-        lane(): LaneStats(lane=lane(), waiting=6, ready=7, running=5, succeeded=4, dead_letter=2, failed=1, cancelled=2)
-    }
-    assert stats.oldest_ready_at == first_due
-    assert stats.oldest_ready_age == stats.at - first_due
-
-
-@promise("stats.exact")
-async def test_lanes_that_differ_in_anything_are_counted_apart(harness: Harness) -> None:
-    lanes = [
-        lane(),
-        lane("a"),
-        lane("a", "p"),
-        lane("a", "p", "q"),
-        lane("a", "q", "p"),
-        lane("a", queue="high"),
-        lane("p"),
-    ]
-    for number, where in enumerate(lanes, start=1):
-        await submit(harness, *(new_job(lane=where) for _ in range(number)))
-    expected = {where: LaneStats(lane=where, ready=number) for number, where in enumerate(lanes, start=1)}
-    assert standing(await counted(harness)) == expected
-
-
-@promise("stats.exact")
-async def test_a_job_is_counted_in_the_lane_it_was_moved_to_and_no_more_once_pruned(harness: Harness) -> None:
-    lease = await start(harness, lane=lane("here"))
-    away = Defer(delay=timedelta(hours=1), refund=Refund.INTERRUPTION, lane=lane("there"))
-    await settle(harness, lease, away)
-    assert standing(await counted(harness)) == {lane("there"): LaneStats(lane=lane("there"), waiting=1)}
-    await cancel(harness, lease.job.id)
-    harness.advance(86_400)
-    await harness.engine.prune(10)
-    assert standing(await counted(harness)) == {}
-
-
-@promise("stats.exact")
-async def test_due_jobs_stand_in_line_after_a_claim(harness: Harness) -> None:
-    now = harness.clock.now()
-    await submit(harness, *(new_job(run_at=now + seconds(after)) for after in (1, 2, 3, 1_000)))
-    harness.advance(10)
-    await claim_one(harness)
-    stats = await counted(harness)
-    assert standing(stats) == {lane(): LaneStats(lane=lane(), waiting=1, ready=2, running=1)}
-    assert stats.oldest_ready_at == now + seconds(2)
-
-
-@promise("stats.exact")
-async def test_counts_are_of_one_instant_while_jobs_move(harness: Harness) -> None:
-    await submit(harness, *(new_job() for _ in range(40)))
-    harness.advance(6)
-    movers = asyncio.gather(*(_move(harness) for _ in range(4)))
-    totals: Counter[int] = Counter()
-    while not movers.done():
-        for one in (await harness.engine.stats()).lanes:
-            totals[one.waiting + one.ready + one.running + one.succeeded] += 1
-        await asyncio.sleep(0)
-    await movers
-    assert set(totals) == {40}
-
-
-async def _move(harness: Harness) -> None:
-    while leases := (await claim(harness, limit=2)).leases:
-        for lease in leases:
-            await settle(harness, lease, Succeed())

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from tests.conformance.drafts import KEYS, USERS
 from tests.conformance.harness import STORES
 from tidegate.core.job import Body, Job, JobId, Lane, Owner
 from tidegate.core.query import HistoryEntry, JobQuery, LaneStats, Stats
@@ -31,6 +33,7 @@ class Seen:
     jobs: Sequence[Job | None]
     bodies: Sequence[Body | None]
     holders: Sequence[Owner]
+    keys: Sequence[tuple[JobId, str] | None]
     stats: Stats
     steps: Sequence[HistoryEntry]
     cursor: str
@@ -131,7 +134,7 @@ class Twins:
         seen, expected = self.both(lambda engine: _seen(engine, ids, cursors[id(engine)]))
         assert [job and _plain(job) for job in seen.jobs] == [job and _plain(job) for job in expected.jobs]
         assert _by_age(seen.jobs) == _by_age(expected.jobs)
-        assert (seen.bodies, seen.holders) == (expected.bodies, expected.holders)
+        assert (seen.bodies, seen.holders, seen.keys) == (expected.bodies, expected.holders, expected.keys)
         known = [job.id for job in seen.jobs if job is not None]
         assert _by_job(seen.steps, known) == _by_job(expected.steps, known)
         self._check_counts(seen.stats, expected.stats)
@@ -182,6 +185,7 @@ async def _seen(engine: Engine, ids: Sequence[JobId], cursor: str) -> Seen:
         jobs=await engine.get(ids),
         bodies=await engine.bodies(ids),
         holders=sorted(await engine.holders()),
+        keys=await engine.known(list(product(USERS, KEYS))),
         stats=await engine.stats(),
         steps=steps,
         cursor=cursor,

@@ -220,8 +220,8 @@ class Operated(Life):
         mine = sorted(done - asked_before)
         self._remember("cancel", nonce, lambda: self.twins.agree(lambda engine: engine.cancel(mine, nonce)))
 
-    def revive(self, places: Sequence[int], unknown: bool) -> None:
-        nonce, ids = self.nonce(), self.ids_of((Status.FAILED, Status.CANCELLED), places, unknown=unknown)
+    def revive(self, statuses: Sequence[Status], places: Sequence[int], unknown: bool) -> None:
+        nonce, ids = self.nonce(), self.ids_of(statuses, places, unknown=unknown)
         answers = self.twins.agree(lambda engine: engine.revive(ids, nonce))
         mine = [job_id for job_id, answer in zip(ids, answers, strict=True) if answer is Revival.REVIVED]
         self._remember("revive", nonce, lambda: self.twins.agree(lambda engine: engine.revive(mine, nonce)))
@@ -231,8 +231,8 @@ class Operated(Life):
         self.newest_nonce[verb] = nonce
         self.repeats.append(Repeat(lambda: self.newest_nonce[verb] == nonce, call))
 
-    def dismiss(self, places: Sequence[int], unknown: bool) -> None:
-        ids = self.ids_of((Status.FAILED,), places, unknown=unknown)
+    def dismiss(self, statuses: Sequence[Status], places: Sequence[int], unknown: bool) -> None:
+        ids = self.ids_of(statuses, places, unknown=unknown)
         self.twins.agree(lambda engine: engine.dismiss(ids))
 
     def prune(self, after: timedelta, limit: int) -> None:

@@ -3,6 +3,8 @@
 import json
 import time
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import schemathesis
@@ -14,12 +16,14 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from tests.http.calls import ADA
 from tests.http.handlers import application
-from tidegate.config import load
+from tests.http.reach import plain_settings
 from tidegate.http.app import create_app
+
+FOLDER: Final = TemporaryDirectory()  # no fixture: the cases are made while tests are collected
 
 
 def _contract(*, worker: bool) -> OpenApiSchema:
-    settings = load(engine="memory://", artifacts="memory://", limit_user_per_hour=0, limit_ip_per_minute=0)
+    settings = plain_settings(Path(FOLDER.name)).model_copy(update={"artifacts": "memory://"})
     app = create_app(application(settings), worker=worker)
     contract = schemathesis.openapi.from_dict(app.openapi())
     contract.app = app

@@ -7,7 +7,7 @@ in the docs are made from it.
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from tidegate.core import failure as codes
 from tidegate.core.failure import Failure
@@ -94,6 +94,8 @@ def decide(job: Job, outcome: Outcome, *, now: datetime, dice: float) -> Settlem
             return _lost(job, outcome, now, dice)
         case Expired():
             return Bury(failure=EXPIRED)
+        case _:
+            assert_never(outcome)
 
 
 def phase(job: Job, now: datetime, shut: Collection[str] = ()) -> Phase:
@@ -112,6 +114,8 @@ def phase(job: Job, now: datetime, shut: Collection[str] = ()) -> Phase:
             return Phase.FAILED if job.dismissed_at else Phase.DEAD_LETTER
         case Status.CANCELLED:
             return Phase.CANCELLED
+        case _:
+            assert_never(job.status)
 
 
 def overdue(job: Job, now: datetime) -> bool:

@@ -89,7 +89,8 @@ def settled(job: Job, settlement: Settlement, now: datetime) -> Job:
             return replace(buried, counters=refunded(job.counters, settlement.refund))
         case Cancel():
             return ended(job, Status.CANCELLED, now)
-    assert_never(settlement)
+        case _:
+            assert_never(settlement)
 
 
 def ended(job: Job, status: Status, now: datetime) -> Job:
@@ -129,7 +130,8 @@ def refunded(counters: Counters, cause: Refund | None) -> Counters:
             return replace(counters, crashes=counters.crashes + 1)
         case Refund.INTERRUPTION:
             return replace(counters, interruptions=counters.interruptions + 1)
-    assert_never(cause)
+        case _:
+            assert_never(cause)
 
 
 def recorded(settlement: Settlement) -> tuple[Event, str]:
@@ -145,4 +147,5 @@ def recorded(settlement: Settlement) -> tuple[Event, str]:
             return Event.FAILED, settlement.failure.code
         case Cancel():
             return Event.CANCELLED, settlement.note
-    assert_never(settlement)
+        case _:
+            assert_never(settlement)

@@ -63,9 +63,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def _complete(path: str, operation: Object) -> None:
-    summary, _, rest = operation["description"].partition("\n")
-    operation["summary"] = summary.rstrip(".")
-    operation["description"] = rest.strip() or summary
+    operation["summary"] = operation["description"].partition("\n")[0].rstrip(".")
     if path.startswith(_OWNED):
         operation.setdefault("parameters", []).append(_USER)
     invalid: Mapping[str, Any] = operation["responses"].get("422", {})

@@ -1,8 +1,7 @@
 """A run under way in this worker, and all of them together."""
 
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegate.core.job import Lease, Progress, Token
@@ -35,14 +34,12 @@ class Active:
     settled: bool = False
     interrupt: Callable[[], object] | None = None
     on_stop: Callable[[], None] | None = None
-    _flag: threading.Event = field(default_factory=threading.Event)
     _progress: Progress | None = None
 
     def stop(self, why: Stop) -> None:
         """Make the run end; the first reason stands, and none once it is ending. On the worker's loop only."""
         if self.why is None and not self.ending:
             self.why = why
-            self._flag.set()
             for told in (self.interrupt, self.on_stop):
                 if told is not None:
                     told()
@@ -53,7 +50,7 @@ class Active:
 
     def stopped(self) -> bool:
         """Whether the run shall end."""
-        return self._flag.is_set()
+        return self.why is not None
 
     @property
     def eager(self) -> bool:

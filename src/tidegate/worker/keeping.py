@@ -39,6 +39,9 @@ def _unkept(error: Exception) -> Failure:
 
 
 async def _stored(lease: Lease, made: Produced, to: Runtime) -> str | None:
+    """Where the result is, None where there is none. A handler may have saved one itself."""
+    if made.result is None and not made.saved:
+        return None
     prefix = run_prefix(lease.job.id, lease.job.counters.runs, lease.token)
     for saved in made.saved:
         await to.artifacts.put(prefix + saved.name, saved.path, content_type=saved.content_type)

@@ -47,10 +47,14 @@ async def test_a_path_is_relative_with_three_slashes_and_absolute_with_four(
         assert (tmp_path / "two.db").exists()
 
 
+def _modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
 async def test_only_its_owner_may_read_a_new_store(tmp_path: Path) -> None:
     async with SqliteEngine(tmp_path / "jobs.db") as engine:
         await engine.check()
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        modes = _modes(tmp_path)
     assert modes == dict.fromkeys(("jobs.db", "jobs.db-wal", "jobs.db-shm", "jobs.db.lock"), 0o600)
 
 
@@ -100,12 +104,17 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
     assert path.read_bytes() == b"no database " * 1_000
 
 
-async def test_a_damaged_store_is_found_after_a_crash(store: Path) -> None:
-    async with SqliteEngine(store):
-        pass
-    store.with_name("jobs.db.lock").write_text("4194304")  # as a crashed owner leaves it
+def _crash_and_damage(store: Path) -> None:
+    """Leave what a crashed owner leaves, and a page of nonsense."""
+    store.with_name("jobs.db.lock").write_text("4194304")
     content = bytearray(store.read_bytes())
     content[4_096:8_192] = os.urandom(4_096)
     store.write_bytes(content)
+
+
+async def test_a_damaged_store_is_found_after_a_crash(store: Path) -> None:
+    async with SqliteEngine(store):
+        pass
+    _crash_and_damage(store)
     with pytest.raises(SchemaMismatch, match="is damaged"):
         await SqliteEngine(store).__aenter__()

@@ -10,9 +10,22 @@ from typing import Final
 import msgspec
 
 from tidegate.core.failure import Failure
-from tidegate.core.job import Counters, Job, JobId, Lane, NewJob, Progress, Retention, Spec, Status
+from tidegate.core.job import (
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    Counters,
+    Job,
+    JobId,
+    Lane,
+    NewJob,
+    Progress,
+    Retention,
+    Spec,
+    Status,
+)
 from tidegate.core.retry import RetryPolicy
 from tidegate.core.retry_json import policy_from_json, policy_to_json
+from tidegate.errors import InvalidInput
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -259,8 +272,10 @@ class Draft:
 
 
 def draft(new: NewJob) -> Draft:
-    """What can be written of a new job before the store has seen it."""
+    """What can be written of a new job before the store has seen it; raises InvalidInput."""
     spec = new.spec
+    if not LOWEST_PRIORITY <= spec.priority <= HIGHEST_PRIORITY:
+        raise InvalidInput("priority", f"must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {spec.priority}")
     expires_at = None if spec.expires_at is None else stamp(spec.expires_at)
     columns = (
         write_tags(spec.tags),

@@ -1,6 +1,7 @@
 """The SQLite engine: `ports.Engine` on one file."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -81,9 +82,12 @@ class SqliteEngine:
             await asyncio.to_thread(opened.close)
 
     def _store(self) -> Opened:
-        if self._opened is None:
+        opened = self._opened
+        if opened is None:
             raise EngineUnavailable(_NOT_OPEN)
-        return self._opened
+        if os.getpid() != opened.pid:
+            raise EngineUnavailable(f"this store was opened by process {opened.pid}: a forked child must open its own")
+        return opened
 
     async def _write(self, act: Callable[[Session], T]) -> T:
         return await self._store().writer.do(act)

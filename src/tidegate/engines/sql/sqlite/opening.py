@@ -1,5 +1,6 @@
 """Opening and closing a store, step by step: own, check, migrate, connect, recall."""
 
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _NEWEST: Final = "SELECT at FROM history ORDER BY feed DESC LIMIT 1"
 class Opened:
     """An open store."""
 
+    pid: int
     ownership: Ownership
     writer: Writer
     readers: Readers
@@ -64,4 +66,4 @@ def _open(path: Path, clock: Clock, bell: Bell, ownership: Ownership) -> Opened:
     writer = Writer(Session(connection, Ledger(connection)), present, bell)
     readers = Readers(path, present.now)
     writer.start()
-    return Opened(ownership, writer, readers)
+    return Opened(os.getpid(), ownership, writer, readers)

@@ -5,7 +5,6 @@ next, so that the price of a sync is split among them. Nobody is answered before
 """
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
@@ -71,12 +70,12 @@ class Writer:
         self._session = session
         self._present = present
         self._bell = bell
-        self._pid = os.getpid()
         self._calls: queue.SimpleQueue[_Call[object] | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._shut: str | None = None
         self._stale = False
         self._stopping = False
+        self._under_way: Sequence[_Call[object]] = ()
         self._checkpointed = session.connection.total_changes
         self._thread = threading.Thread(target=self._live, name="tidegate-writer", daemon=True)
 
@@ -89,8 +88,6 @@ class Writer:
 
         Raises EngineUnavailable when that failed or is not known. Cancelling this wait changes nothing else.
         """
-        if os.getpid() != self._pid:
-            raise EngineUnavailable(f"this store was opened by process {self._pid}: a forked child must open its own")
         call = _Call(act, asyncio.get_running_loop())
         with self._gate:
             if self._shut is not None:
@@ -135,11 +132,13 @@ class Writer:
 
     def _commit(self, calls: Sequence["_Call[object]"]) -> None:
         """Commit all together; if that fails, each alone, so that each has only its own fate."""
+        self._under_way = calls
         touched = self._try(calls)
         if touched is None and len(calls) > 1:
             alone = [self._try([call]) for call in calls]
             touched = set().union(*(topics for topics in alone if topics is not None))
         self._tell(calls)
+        self._under_way = ()
         with suppress(RuntimeError):  # a waiter's loop was closed this moment
             self._bell.ring(touched or ())
 
@@ -191,7 +190,7 @@ class Writer:
         """Nobody will take calls any more: answer those that still wait, and close."""
         with self._gate:
             self._shut = self._shut or "the thread that writes to this store has ended: restart the process"
-            left: list[_Call[object]] = []
+            left = [*self._under_way]
             while not self._calls.empty():
                 call = self._calls.get()
                 left += [] if call is None else [call]
