@@ -25,7 +25,7 @@ from tidegate.errors import ConfigError
 from tidegate.http.server import SERVER_FILE, Server
 
 UPLOAD = 240_000_000
-ROOM = 180_000_000
+ROOM = 60_000_000
 """Bytes that a process may need for receiving such a file: what the object store's client buffers, above all."""
 
 

@@ -16,6 +16,9 @@ from tidegate.ports import ArtifactInfo
 CHUNK: Final = 1_048_576
 """Bytes of a piece that is read at a time, at least, but for the last."""
 
+AT_ONCE: Final = 2
+"""Pieces of one write under way at a time; obstore's own 12 would hold 60 MB of each upload in memory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
@@ -75,7 +78,7 @@ class ObjectBackend:
 
     async def write(self, path: str, body: bytes | IO[bytes], content_type: str) -> None:
         """One PUT, or a multipart upload above 5 MiB, which a failure aborts."""
-        await self._store.put_async(path, body, attributes={"Content-Type": content_type})
+        await self._store.put_async(path, body, attributes={"Content-Type": content_type}, max_concurrency=AT_ONCE)
 
     async def open(self, path: str) -> Opened:
         """Begin to read."""

@@ -12,7 +12,7 @@ from typing import IO, TypeAlias
 
 from obstore.store import LocalStore
 
-from tidegate.artifacts.backend import Opened, info, opened
+from tidegate.artifacts.backend import AT_ONCE, CHUNK, Opened, info, opened
 from tidegate.core.paths import check_path
 from tidegate.errors import ArtifactRefused, InvalidInput
 from tidegate.ports import ArtifactInfo
@@ -40,7 +40,7 @@ class DiskBackend:
         """Write, then fsync. The content type is not kept: files have none."""
         del content_type
         await asyncio.to_thread(self._prepare, path)
-        await self._store.put_async(path, body)
+        await self._store.put_async(path, body, chunk_size=CHUNK, max_concurrency=AT_ONCE)
         await asyncio.to_thread(self._seal, path)
 
     async def open(self, path: str) -> Opened:

@@ -17,10 +17,23 @@ import pytest
 from tests.conformance import build
 from tests.conformance.build import new_job, seconds
 from tests.conformance.harness import Harness, sqlite
-from tidegate.core.job import Bury, Cancel, Defer, Ending, Owner, Phase, Progress, Refund, Retry, Status, Succeed
+from tidegate.core.job import (
+    Bury,
+    Cancel,
+    Defer,
+    Ending,
+    Owner,
+    Phase,
+    Progress,
+    Refund,
+    Retry,
+    Settlement,
+    Status,
+    Succeed,
+)
 from tidegate.core.query import JobQuery, WorkerInfo
 from tidegate.core.verbs import Beat, Gate, Pace, Take
-from tidegate.engines.sql.sqlite import connecting, readers
+from tidegate.engines.sql.sqlite import connecting
 
 UNBOUNDED = ("jobs", "bodies", "results", "history", "idempotency", "nonces", "grants", "documents")
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +53,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return connected
 
     monkeypatch.setattr(connecting, "connect_writer", traced(connecting.connect_writer))
-    monkeypatch.setattr(readers, "connect_reader", traced(readers.connect_reader))
+    monkeypatch.setattr(connecting, "connect_reader", traced(connecting.connect_reader))
     return seen
 
 
@@ -81,7 +94,7 @@ async def drive(harness: Harness) -> None:
     await build.claim(harness, nonce, limit=7)
     await engine.renew([Beat(lease.job.id, lease.token, Progress(fraction=0.5)) for lease in leases], seconds(20))
     failure, later = build.failure(), timedelta(seconds=1)
-    settlements = (
+    settlements: tuple[Settlement, ...] = (
         Succeed(result=b"1"),
         Retry(delay=timedelta(0), failure=failure),
         Defer(delay=later, refund=Refund.CRASH),

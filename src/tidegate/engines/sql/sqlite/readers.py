@@ -12,7 +12,7 @@ import msgspec
 
 from tidegate.core.job import Job, Lane
 from tidegate.engines.sql.codec import JobRow, Kinds, read_job, read_tags
-from tidegate.engines.sql.sqlite.connecting import connect_reader
+from tidegate.engines.sql.sqlite import connecting
 from tidegate.engines.sql.sqlite.snapshot import Snapshot
 from tidegate.errors import EngineUnavailable
 
@@ -78,7 +78,7 @@ class Readers:
     def _reader(self) -> Reader:
         reader: Reader | None = getattr(self._mine, "reader", None)
         if reader is None:
-            connection = connect_reader(self._path)
+            connection = connecting.connect_reader(self._path)
             self._connections.append(connection)
             reader = self._mine.reader = Reader(connection)
         return reader
