@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,6 +60,7 @@ async def open_system(settings: Settings, registry: Registry, emit: Emitter) -> 
             registry=registry,
             artifacts=artifacts,
             fetch=_fetcher(artifacts),
+            sweep_uploads=partial(uploads.sweep_uploads, artifacts),
             clock=wall,
             emit=emit,
             dice=clock.dice,
@@ -148,4 +150,5 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
         poll=settings.poll,
         grace=settings.grace,
         prune_every=timedelta(seconds=60),
+        upload_kept=settings.upload_kept,
     )

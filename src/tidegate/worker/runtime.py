@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tidegate.clock import Clock
@@ -15,6 +15,9 @@ from tidegate.worker.active import Held
 Fetch = Callable[[str, str, Path], Awaitable[LocalFile]]
 """(reference, user, folder) → the upload, copied into the folder; raises ArtifactNotFound for another user's."""
 
+SweepUploads = Callable[[datetime], Awaitable[int]]
+"""Remove the uploads from before an instant; how many there were."""
+
 QUEUE_WEIGHTS: Mapping[str, int] = {"high": 6, "default": 3, "low": 1}
 
 
@@ -24,7 +27,8 @@ class WorkerSettings:
 
     `slots` jobs at a time. A lease lasts `lease_for` and is renewed every `renew_every`. An idle worker asks
     for jobs every `poll`. At a stop, runs get `grace` to finish; a run that shall end gets `stop_grace` to
-    clean up. One upstream gets at most `upstream_share` of the slots while others have jobs.
+    clean up. One upstream gets at most `upstream_share` of the slots while others have jobs. An uploaded file
+    is kept for `upload_kept`.
     """
 
     queues: Mapping[str, int] = field(default_factory=lambda: dict(QUEUE_WEIGHTS))
@@ -36,6 +40,7 @@ class WorkerSettings:
     stop_grace: timedelta = timedelta(seconds=5)
     prune_every: timedelta = timedelta(seconds=60)
     upstream_share: float = 0.6
+    upload_kept: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Runtime:
     registry: Registry
     artifacts: Artifacts
     fetch: Fetch
+    sweep_uploads: SweepUploads
     clock: Clock
     emit: Emitter
     dice: Callable[[], float]

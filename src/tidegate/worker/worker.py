@@ -22,6 +22,7 @@ from tidegate.worker.renewal import Heart
 from tidegate.worker.run import Tools, run
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.settling import Settler
+from tidegate.worker.sweeper import Sweeper
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class Worker:
         self._heart = Heart(to, self._actives, asyncio.get_running_loop(), self._info)
         self._heart.start()
         self._intaking = self._duty(self._intake.work, "intake")
-        self._duties = [self._duty(self._reaper.work, "reaper"), self._duty(Pruner(to).work, "pruner")]
+        duties = {"reaper": self._reaper.work, "pruner": Pruner(to).work, "sweeper": Sweeper(to).work}
+        self._duties = [self._duty(work, name) for name, work in duties.items()]
         to.emit(WorkerStarted(owner=self.owner, slots=to.settings.slots, queues=tuple(to.settings.queues)))
 
     def hurry(self) -> None:

@@ -3,15 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.conformance import build
 from tests.engines.sqlite.test_statements import check_books
-from tidegate.core.job import JobId, Status
+from tidegate.core.job import Cancel, Ending, JobId, Status
 from tidegate.core.query import Event
+from tidegate.core.verbs import Settled
 from tidegate.engines.sql.sqlite.engine import SqliteEngine
 
 ROUNDS = 5
@@ -56,10 +56,12 @@ async def test_killing_the_owner_loses_nothing_that_it_acknowledged(store: Path)
 
 
 async def _end_what_was_running(engine: SqliteEngine) -> None:
-    """A new process takes over what the dead one held: each is running, claimed and not settled."""
+    """A new process takes over what the dead one held: each was claimed and not settled."""
     dead = tuple(await engine.holders())
-    for taken in await engine.reclaim(build.reclaim_request(dead=dead, limit=200), build.nonce() + "r"):
-        steps = [entry.event for entry in await engine.history(taken.lease.job.id)]
+    taken = await engine.reclaim(build.reclaim_request(dead=dead, limit=200), build.nonce() + "r")
+    for lease in (one.lease for one in taken):
+        steps = [entry.event for entry in await engine.history(lease.job.id)]
         assert steps == [Event.SUBMITTED, Event.CLAIMED, Event.RECLAIMED]
-        assert taken.former in dead
-        assert taken.lease.expires_at - taken.at > timedelta(0)
+    endings = [Ending(job_id=one.lease.job.id, token=one.lease.token, settlement=Cancel()) for one in taken]
+    assert set(await engine.settle(endings)) <= {Settled.APPLIED}
+    assert await engine.holders() == []
