@@ -148,6 +148,7 @@ class JobQueue(Protocol):
         [reclaim.expired] Leases past their expiry are taken, oldest first, up to `limit`: EXPIRED.
         [reclaim.dead] Leases of `dead` owners are taken at once: EXPIRED.
         [reclaim.overdue] Runs `overdue_by` past `timeout_at` are taken, also while their lease lasts: OVERDUE.
+        [reclaim.reaper] What a reaper took is taken by nobody else while the reaper's lease lasts.
         [reclaim.waited] Jobs still waiting at `expires_at` are taken: WAITED, also when the first reaper died.
         [reclaim.keep] No lease in `keep` is taken.
         [reclaim.only] With `only`, no other job is touched.

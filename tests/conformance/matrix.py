@@ -26,8 +26,8 @@ running   applied>*  requested>asked    applied>late    expired>taken  held>rene
 renewed   applied>*  requested>asked+   applied>late    -              held              illegal        -
 asked     cancelling requested          applied>stopped expired>asked- cancelling>asked+ illegal        -
 asked+    cancelling requested          applied>stopped -              cancelling        illegal        -
-taken     lost       requested>asked-   applied>late    -              lost              illegal        -
-asked-    lost       requested          applied>stopped -              lost              illegal        -
+taken     lost       requested>asked-   -               -              lost              illegal        -
+asked-    lost       requested          -               -              lost              illegal        -
 succeeded applied    finished           -               -              lost              illegal        pruned>gone
 failed    applied    finished           -               -              lost              revived>fresh  pruned>gone
 late      lost       finished           -               -              lost              revived>as-new pruned>gone

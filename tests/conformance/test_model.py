@@ -33,6 +33,7 @@ ACTIONS: dict[Action, int] = {
         partial,
         st.just(World.work),
         request=drafts.generous_requests,
+        progress=drafts.progress,
         endings=st.lists(drafts.endings, min_size=1, max_size=4),
         twice=st.booleans(),
     ): 5,

@@ -60,6 +60,20 @@ async def test_a_reapers_own_former_token_is_dead_too(harness: Harness) -> None:
     await build.end(harness, second.lease, Bury(failure=build.failure()))
 
 
+@promise("reclaim.reaper")
+@pytest.mark.parametrize(("after", "dead"), [(30, ()), (0, (WORKER,)), (22, ())], ids=["expired", "dead", "overdue"])
+async def test_what_a_reaper_took_is_taken_by_nobody_else_while_its_lease_lasts(
+    harness: Harness, after: float, dead: tuple[Owner, ...]
+) -> None:
+    await build.start(harness, timeout=seconds(20))
+    harness.advance(after)
+    first = await build.reclaim_one(harness, dead=dead)
+    assert await build.reclaim(harness, owner=SECOND_REAPER, dead=dead) == []
+    harness.clock.advance(build.LEASE)
+    second = await build.reclaim_one(harness, owner=SECOND_REAPER)
+    assert (second.lease.job.id, second.former) == (first.lease.job.id, WORKER)
+
+
 @promise("reclaim.counts-no-run")
 async def test_a_reclaimed_run_is_the_same_run_until_it_is_settled(harness: Harness) -> None:
     (lease,) = await _running(harness, 1)

@@ -122,9 +122,13 @@ class Life:
             self.repeats.append(Repeat(lambda: self.now < until, lambda: self.twins.claim(request, nonce)))
         return claimed
 
-    def work(self, request: ClaimRequest, endings: Sequence[Settlement], twice: bool) -> None:
+    def work(
+        self, request: ClaimRequest, progress: Progress | None, endings: Sequence[Settlement], twice: bool
+    ) -> None:
         """Claim, and end some of the runs at once; or say it all again while newer runs are under way."""
         leases = self.claim(request).leases
+        beats = [Beat(lease.job.id, lease.token, progress) for lease in leases if progress]
+        self.twins.agree(lambda engine: engine.renew(beats, request.lease_for))
         claim = self.repeats[-1] if leases else None
         ended = [
             Ending(job_id=lease.job.id, token=lease.token, settlement=ending)

@@ -4,6 +4,7 @@
 further in than `failure_of`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,8 +25,8 @@ CRASHED: Final = "worker_crashed"  # the worker vanished while it ran the job
 MESSAGE_LIMIT: Final = 8_192
 """Characters kept of an error's message: enough to understand, too few to store a payload."""
 
-CODE_LIMIT: Final = 128
-"""Characters kept of an error's code: it is a word that programs compare."""
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,127}")
+"""A code is a word that programs compare and logs show; `SystemExit("any text")` has a `code` too."""
 
 LONGEST_RETRY_AFTER: Final = timedelta(hours=24)
 """A longer Retry-After is a mistake of the sender; a day is the longest that providers document."""
@@ -65,7 +66,7 @@ def failure_of(error: BaseException) -> Failure:
     code = _attribute(error, "code")
     transient = _attribute(error, "transient")
     return Failure(
-        code=storable(code, CODE_LIMIT) if isinstance(code, str) and code else PROCESSING_ERROR,
+        code=code if isinstance(code, str) and _WORD.fullmatch(code) else PROCESSING_ERROR,
         message=_message(error),
         error_type=type(error).__name__,
         transient=transient if isinstance(transient, bool) else True,

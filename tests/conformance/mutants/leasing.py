@@ -153,6 +153,17 @@ class GivesNoGrace(MemoryEngine):
         return super()._why(record, replace(request, overdue_by=timedelta(0)))
 
 
+@breaks("reclaim.reaper")
+class LetsReapersTakeFromEachOther(MemoryEngine):
+    """An overdue run is anybody's, also while a reaper has it."""
+
+    def _why(self, record: Record, request: ReclaimRequest) -> Reason | None:
+        timeout_at, held = record.job.timeout_at, record.held
+        if held is not None and timeout_at is not None and timeout_at + request.overdue_by <= self._clock.now():
+            return Reason.OVERDUE
+        return super()._why(record, request)
+
+
 @breaks("reclaim.waited")
 class ForgetsWhyItHoldsAJob(MemoryEngine):
     """What a dead reaper held is a run that expired, also where there was none."""

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +86,35 @@ async def test_a_failed_opening_lets_go_of_the_store(store: Path, monkeypatch: p
             await SqliteEngine(store).__aenter__()
     async with SqliteEngine(store) as engine:
         await engine.check()
+
+
+async def test_whoever_gives_up_opening_does_not_own_the_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, reached, go_on = connecting.connect_writer, threading.Event(), threading.Event()
+
+    def slow(path: Path) -> sqlite3.Connection:
+        reached.set()
+        assert go_on.wait(20)
+        return connect(path)
+
+    monkeypatch.setattr(connecting, "connect_writer", slow)
+    opening = asyncio.create_task(SqliteEngine(store).__aenter__())
+    assert await asyncio.to_thread(reached.wait, 20)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    go_on.set()
+    async with asyncio.timeout(20):
+        await _open_as_soon_as_it_is_free(store)
+
+
+async def _open_as_soon_as_it_is_free(store: Path) -> None:
+    while True:
+        try:
+            async with SqliteEngine(store) as engine:
+                await engine.check()
+                return
+        except StoreOwned:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_forked_child_may_not_use_the_store_nor_hold_its_lock(store: Path) -> None:

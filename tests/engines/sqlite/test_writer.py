@@ -113,7 +113,9 @@ async def test_a_call_that_can_not_be_stored_fails_alone(store: Path) -> None:
 async def test_a_batch_with_a_value_out_of_range_is_refused_whole(store: Path) -> None:
     with desk(store) as to:
         with pytest.raises(InvalidInput, match="can't be stored"):
-            await submitted(to, new_job(), new_job(timeout=timedelta(days=999_999_999)), new_job())
+            await submitted(to, new_job(), new_job(request_id="\udfff"), new_job())
+        with pytest.raises(InvalidInput, match="timeout: must be at most 36525 days"):
+            await submitted(to, new_job(), new_job(timeout=timedelta(days=999_999_999)))
         with pytest.raises(InvalidInput, match="priority: must be 0 to 9, not 10"):
             await submitted(to, new_job(), new_job(priority=10))
         assert count(to) == 0

@@ -179,8 +179,10 @@ class MemoryEngine:
         if held.token in request.keep:
             return None
         lost = held.expires_at <= now or held.owner in request.dead
+        if held.reason is not None and not lost:
+            return None  # a reaper has it
         if held.reason is Reason.WAITED:
-            return Reason.WAITED if lost else None
+            return Reason.WAITED
         timeout_at = record.job.timeout_at
         if timeout_at is not None and timeout_at + request.overdue_by <= now:
             return Reason.OVERDUE

@@ -30,6 +30,13 @@ from tidegate.errors import InvalidInput
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+LATEST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+"""The last instant that can be read back."""
+
+LONGEST_TIMEOUT: Final = timedelta(days=36_525)
+"""A century: a longer timeout is a slip of the unit, and its end might be no instant."""
+
+
 def micros(duration: timedelta) -> int:
     """A duration in microseconds."""
     return (duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds
@@ -38,6 +45,11 @@ def micros(duration: timedelta) -> int:
 def stamp(instant: datetime) -> int:
     """An instant in microseconds since 1970."""
     return micros(instant - EPOCH)
+
+
+def later(now: int, by: timedelta) -> int:
+    """The stamp of `now` and so much more, or of the end of time."""
+    return min(now + micros(by), LATEST)
 
 
 @lru_cache(maxsize=1_024)
@@ -276,6 +288,8 @@ def draft(new: NewJob) -> Draft:
     spec = new.spec
     if not LOWEST_PRIORITY <= spec.priority <= HIGHEST_PRIORITY:
         raise InvalidInput("priority", f"must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {spec.priority}")
+    if not abs(spec.timeout) <= LONGEST_TIMEOUT:
+        raise InvalidInput("timeout", f"must be at most {LONGEST_TIMEOUT.days} days, not {spec.timeout.days}")
     expires_at = None if spec.expires_at is None else stamp(spec.expires_at)
     columns = (
         write_tags(spec.tags),

@@ -55,6 +55,7 @@ from tidegate.errors import EngineUnavailable, InvalidInput
 
 T = TypeVar("T")
 
+
 _NOT_OPEN: Final = "this store is not open: enter the engine with `async with` first"
 
 
@@ -72,7 +73,12 @@ class SqliteEngine:
 
         Raises StoreOwned, SchemaMismatch, ConfigError and EngineUnavailable.
         """
-        self._opened = await asyncio.to_thread(open_store, self._path, self._clock, self._bell)
+        opening = asyncio.ensure_future(asyncio.to_thread(open_store, self._path, self._clock, self._bell))
+        try:
+            self._opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the thread goes on, and would own the store for ever
+            opening.add_done_callback(_close)
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -212,3 +218,9 @@ class SqliteEngine:
     async def holders(self) -> list[Owner]:
         """See `ports.Presence.holders`."""
         return await self._read(reading.holders)
+
+
+def _close(opening: "asyncio.Future[Opened]") -> None:
+    """Close a store that was opened for nobody."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -21,7 +21,7 @@ _LEASES: Final = """
 SELECT seq, expires_at AS since, NULL AS line_id, 0 AS stage,
     CASE WHEN reason = 'waited' THEN 'waited' WHEN timeout_at <= ? THEN 'overdue' ELSE 'expired' END AS why
 FROM leases
-WHERE (expires_at <= ? OR timeout_at <= ? OR owner IN (SELECT value FROM json_each(?)))
+WHERE (expires_at <= ? OR timeout_at <= ? AND reason IS NULL OR owner IN (SELECT value FROM json_each(?)))
     AND token NOT IN (SELECT value FROM json_each(?))
 """
 _WAITING: Final = """

@@ -9,7 +9,7 @@ from tidegate.core.idempotency import TTL_AFTER_END
 from tidegate.core.job import JobId, Status
 from tidegate.core.query import Event
 from tidegate.core.steps import SHORTEST_KEPT
-from tidegate.engines.sql.codec import micros, read_terms
+from tidegate.engines.sql.codec import later, micros, read_terms
 from tidegate.engines.sql.sqlite.ledger import Stand
 from tidegate.engines.sql.sqlite.placing import Arrival, place
 from tidegate.engines.sql.sqlite.session import Session
@@ -134,7 +134,7 @@ def move(session: Session, record: Record, status: Status) -> None:
 def prune_at(record: Record, status: Status, now: int) -> int:
     """Until when a job that ends now as `status` is kept."""
     kept = max(read_terms(record.terms).retention.after(status), SHORTEST_KEPT)
-    return now + micros(kept)
+    return later(now, kept)
 
 
 def forget_keys_later(session: Session, ended: Sequence[tuple[Record, int]]) -> None:

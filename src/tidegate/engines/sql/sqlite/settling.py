@@ -8,7 +8,7 @@ from tidegate.core import steps
 from tidegate.core.failure import Failure
 from tidegate.core.job import Bury, Cancel, Defer, Ending, Refund, Retry, Status, Succeed
 from tidegate.core.verbs import Settled
-from tidegate.engines.sql.codec import Draft, micros, write_failure
+from tidegate.engines.sql.codec import Draft, later, write_failure
 from tidegate.engines.sql.sqlite import records
 from tidegate.engines.sql.sqlite.placing import Arrival, place
 from tidegate.engines.sql.sqlite.records import Journal, Record
@@ -113,7 +113,7 @@ def _back(session: Session, record: Record, settlement: Retry | Defer) -> _Back:
     if isinstance(settlement, Defer) and settlement.lane is not None and settlement.lane != line.lane:
         line = session.ledger.line(settlement.lane, line.type)
         record.line_id, record.rank = line.id, None
-    run_at = session.now + micros(settlement.delay)
+    run_at = later(session.now, settlement.delay)
     ready = run_at <= session.now
     records.enter(session, record, Status.QUEUED, stage=1 if ready else 0)
     if ready:

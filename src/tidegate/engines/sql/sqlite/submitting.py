@@ -8,7 +8,7 @@ import msgspec
 
 from tidegate.core.job import JobId
 from tidegate.core.verbs import Receipt, Submission
-from tidegate.engines.sql.codec import Draft
+from tidegate.engines.sql.codec import LATEST, Draft
 from tidegate.engines.sql.sqlite.ledger import Line, Stand
 from tidegate.engines.sql.sqlite.placing import Arrival, place
 from tidegate.engines.sql.sqlite.session import Session
@@ -97,7 +97,7 @@ def _known(draft: Draft, ids: dict[str, str], keys: dict[tuple[str, str], tuple[
 def _accepted(session: Session, draft: Draft) -> Accepted:
     spec = draft.new.spec
     line = session.ledger.line(spec.lane, spec.type)
-    run_at = session.now + draft.delay if draft.run_at is None else draft.run_at
+    run_at = min(session.now + draft.delay, LATEST) if draft.run_at is None else draft.run_at
     arrival = Arrival(line, spec.user_id, spec.priority) if run_at <= session.now else None
     return Accepted(draft, line, run_at, arrival)
 

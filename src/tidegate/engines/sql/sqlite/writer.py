@@ -30,8 +30,11 @@ MOST_CALLS: Final = 256
 IDLE: Final = 1.0
 """Seconds without a call after which the log is moved into the store."""
 
-CHECKPOINT_EVERY: Final = 20_000
-"""Rows changed between two checkpoints under load: some 50 MB of log."""
+CHECKPOINT_EVERY: Final = 40_000
+"""Rows changed between two checkpoints under load: 10,000 jobs or so, and some 20 MB of log."""
+
+LONGEST_LOG: Final = 32_768
+"""Pages in the log, 128 MB, after which the writer waits a moment for readers, so that it starts over."""
 
 
 class _Call(Generic[T_co]):
@@ -184,7 +187,10 @@ class Writer:
         if changed and (idle or changed >= CHECKPOINT_EVERY):
             self._checkpointed = connection.total_changes
             with suppress(sqlite3.Error):  # a full disk: the log stays, and the next commit says so
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                ((_, pages, _),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                if pages > LONGEST_LOG:
+                    connection.execute("PRAGMA busy_timeout = 200").fetchall()
+                    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def _die(self) -> None:
         """Nobody will take calls any more: answer those that still wait, and close."""
