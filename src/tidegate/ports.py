@@ -15,11 +15,11 @@ Each line that starts with a name in brackets is a promise; the conformance suit
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, Self
 
+from tidegate.core.artifact import ArtifactInfo, Stored
 from tidegate.core.job import Body, Ending, Job, JobId, NewJob, Owner
 from tidegate.core.query import HistoryEntry, JobQuery, Page, Stats, WorkerInfo
 from tidegate.core.verbs import (
@@ -343,25 +343,6 @@ class Engine(JobQueue, JobAdmin, JobReader, Documents, Presence, Protocol):
     async def check(self) -> Health:
         """Ask the store for a sign of life; raises EngineUnavailable."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """An artifact as written: `sha256` in hex."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactInfo:
-    """An artifact as found."""
-
-    path: str
-    size: int
-    modified_at: datetime
-    content_type: str | None = None
 
 
 class Artifacts(Protocol):

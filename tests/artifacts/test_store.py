@@ -16,8 +16,9 @@ from tests.artifacts.traversals import TRAVERSALS
 from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts
 from tidegate.artifacts.backend import ObjectBackend
 from tidegate.artifacts.tries import Tries
+from tidegate.core.artifact import ArtifactInfo
 from tidegate.errors import ArtifactNotFound, ArtifactUnavailable, InvalidInput, TooLarge
-from tidegate.ports import ArtifactInfo, Artifacts
+from tidegate.ports import Artifacts
 
 pytestmark = pytest.mark.xdist_group("artifact-stores")
 

@@ -39,9 +39,7 @@ def test_every_relative_link_leads_somewhere() -> None:
 
 def test_a_planted_broken_link_is_found(tmp_path: Path) -> None:
     document = tmp_path / "planted.md"
-    document.write_text(
-        "# A title\n[gone](nowhere.md) [here](#a-title) [lost](#no-title) [out](https://a.example/x)"
-    )
+    document.write_text("# A title\n[gone](nowhere.md) [here](#a-title) [lost](#no-title) [out](https://a.example/x)")
     assert _broken(document) == ["nowhere.md", "#no-title"]
 
 

@@ -41,9 +41,7 @@ def _lines_with(pattern: re.Pattern[str], *, suffix: str = "") -> list[str]:
 def _configured_indexes() -> set[str]:
     """Hosts and folders of the package indexes that this machine's pip and uv are configured with."""
     command = [f"{sys.base_prefix}/bin/python3", "-m", "pip", "config", "list"]
-    pip = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60
-    )  # pip may be absent
+    pip = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # pip may be absent
     values = [line.partition("=")[2] for line in pip.stdout.splitlines() if re.search("index|links", line)]
     values += [value for name, value in os.environ.items() if re.match(r"(PIP|UV)_.*(INDEX|LINKS)", name)]
     urls = [urlsplit(word) for value in values for word in value.strip("'").split()]

@@ -21,6 +21,7 @@ from tidegate.ports import Engine
 from tidegate.requests import JobRequest
 from tidegate.telemetry.events import Emitter, Event
 from tidegate.wiring import System, new_job_id, open_system
+from tidegate.worker.active import Held
 from tidegate.worker.runtime import Runtime, WorkerSettings
 from tidegate.worker.worker import Worker
 
@@ -84,6 +85,10 @@ class House:
     async def worker(self, settings: WorkerSettings = QUICK) -> Worker:
         """A worker, started, and stopped at the end of the test if it still runs then."""
         return await self.worker_on(replace(self.runtime, settings=settings))
+
+    async def worker_elsewhere(self, settings: WorkerSettings = QUICK) -> Worker:
+        """A worker that knows of no other, as if it were in another process."""
+        return await self.worker_on(replace(self.runtime, settings=settings, held=Held()))
 
     async def worker_on(self, runtime: Runtime) -> Worker:
         """The same, in surroundings that the test has changed."""

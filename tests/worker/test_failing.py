@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tests.worker import cpu_jobs
 from tests.worker.house import AT_ONCE, House
 from tidegate.context import Context
+from tidegate.core.artifact import Stored
 from tidegate.core.failure import ARTIFACT_FAILED, INVALID_PAYLOAD, PROCESSING_ERROR
 from tidegate.core.job import Ending, Job, Phase, Status, Succeed
 from tidegate.core.lifecycle import phase
@@ -19,7 +20,6 @@ from tidegate.core.query import Event as Step
 from tidegate.core.retry import RetryPolicy, Rule, Steps
 from tidegate.core.verbs import Settled
 from tidegate.errors import ArtifactUnavailable, GiveUp, RetryLater
-from tidegate.ports import Stored
 from tidegate.telemetry.events import Ended, Finished, ResultStoreFailed
 
 

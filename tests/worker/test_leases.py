@@ -10,7 +10,7 @@ longer than a lease belongs into `cpu=True`, where this can't happen.
 import asyncio
 import ctypes
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,65 +19,62 @@ from tests.worker.faults import Line
 from tests.worker.house import LEASE, House, Watch, eventually, soon
 from tidegate.clock import token
 from tidegate.context import Context
+from tidegate.core.artifact import Stored
 from tidegate.core.job import Owner, Status
 from tidegate.core.query import Event as Step
 from tidegate.core.verbs import ReclaimRequest
-from tidegate.ports import Stored
+from tidegate.handlers import Handler
 from tidegate.telemetry.events import EndingLost, Reclaimed
 
-ONE_RUN = [Step.SUBMITTED, Step.CLAIMED, Step.SUCCEEDED]
+
+@pytest.fixture
+def line(house: House, monkeypatch: pytest.MonkeyPatch) -> Line:
+    return Line(house.engine, monkeypatch)
 
 
-def _hold_gil() -> None:
-    """A C call that never lets other threads run; a lease takes at most a second of it at a time."""
-    ctypes.PyDLL(None).usleep(int(3 * LEASE.total_seconds() * 1_000_000))
+async def _runs_once(house: House, handler: Handler) -> None:
+    house.job("long", handler)
+    job = await house.ended(await house.submit("long"), within=15)
 
-
-def _block_loop() -> None:
-    threading.Event().wait(3 * LEASE.total_seconds())
+    assert job.status is Status.SUCCEEDED
+    assert await house.steps(job.id) == [Step.SUBMITTED, Step.CLAIMED, Step.SUCCEEDED]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", [_block_loop, _hold_gil])
-async def test_a_handler_that_blocks_everything_for_three_leases_runs_once(
-    house: House, block: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_handler_that_holds_the_gil_for_three_leases_runs_once(house: House, line: Line) -> None:
     """With a second, idle worker of the same process beside it. For several processes see the module's text."""
-    line = Line(house.engine, monkeypatch)
-    runs: list[int] = []
 
-    async def blocks(ctx: Context) -> str:
-        runs.append(ctx.run)
-        block()
+    async def holds_gil() -> None:
+        ctypes.PyDLL(None).usleep(int(3 * LEASE.total_seconds() * 1_000_000))  # a C call that lets nobody else run
         await asyncio.sleep(0.05)  # here the others of this process learn how late it is
-        return "done"
 
-    house.job("blocks", blocks)
     await house.worker()
     await house.worker()
     await eventually(lambda: line.answers["reclaim"] >= 2)  # no reaper is at work when the handler begins
+    await _runs_once(house, holds_gil)
 
-    job = await house.ended(await house.submit("blocks"), within=15)
 
-    assert (job.status, runs) == (Status.SUCCEEDED, [1])
-    assert await house.steps(job.id) == ONE_RUN
+@pytest.mark.slow
+async def test_a_handler_that_blocks_the_event_loop_for_three_leases_runs_once(house: House) -> None:
+    async def blocks_loop() -> None:
+        threading.Event().wait(3 * LEASE.total_seconds())
+        await asyncio.sleep(0.05)
+
+    await house.worker()
+    await house.worker_elsewhere()
+    await _runs_once(house, blocks_loop)
 
 
 @pytest.mark.slow
 async def test_a_thread_that_computes_for_three_leases_runs_once(house: House) -> None:
-    def computes() -> int:
-        watch, rounds = Watch(), 0
+    def computes() -> None:
+        watch = Watch()
         while watch.seconds < 3 * LEASE.total_seconds():
-            rounds += 1
-        return 1
+            pass
 
-    house.job("computes", computes)
     await house.worker()
-    await house.worker()
-
-    job = await house.ended(await house.submit("computes"), within=15)
-
-    assert await house.steps(job.id) == ONE_RUN
+    await house.worker_elsewhere()
+    await _runs_once(house, computes)
 
 
 async def test_a_run_whose_lease_is_lost_is_stopped_and_writes_nothing(house: House) -> None:
@@ -107,14 +104,13 @@ async def test_a_run_whose_lease_is_lost_is_stopped_and_writes_nothing(house: Ho
     assert await house.artifacts(job_id) == []
 
 
-async def test_a_lease_is_kept_while_the_ending_is_being_stored(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+async def test_a_lease_is_kept_while_the_error_file_is_written(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """An artifact store that hangs must not make others take over a job that has failed already."""
-    put, hung = house.runtime.artifacts.put, asyncio.Event()
+    put = house.runtime.artifacts.put
 
     async def hangs(path: str, data: bytes | AsyncIterator[bytes] | Path, *, content_type: str) -> Stored:
-        if path.endswith("error.json"):
-            hung.set()
-            await asyncio.sleep(2.5 * LEASE.total_seconds())
+        await asyncio.sleep(2 * LEASE.total_seconds())
         return await put(path, data, content_type=content_type)
 
     async def fails() -> None:
@@ -123,11 +119,34 @@ async def test_a_lease_is_kept_while_the_ending_is_being_stored(house: House, mo
     monkeypatch.setattr(house.runtime.artifacts, "put", hangs)
     house.job("fails", fails)
     await house.worker()
-    await house.worker()
-    job_id = await house.submit("fails", max_attempts=1)
+    await house.worker_elsewhere()
 
-    await soon(hung.wait())
-    job = await house.ended(job_id, within=10)
+    job = await house.ended(await house.submit("fails", max_attempts=1))
 
     assert await house.steps(job.id) == [Step.SUBMITTED, Step.CLAIMED, Step.FAILED]
+
+
+async def test_the_lease_of_an_abandoned_run_is_kept_until_its_ending_is_stored(house: House, line: Line) -> None:
+    """Also when its handler gives in at last, and while the store takes no endings."""
+    let_go = asyncio.Event()
+
+    async def swallows() -> None:
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                continue
+
+    house.job("swallows", swallows)
+    await house.worker()
+    await house.worker_elsewhere()
+    job_id = await house.submit("swallows")
+    await house.running(job_id)
+    with line.down("settle"):
+        await house.engine.cancel([job_id], token())
+        await eventually(lambda: line.calls["settle"] >= 1)
+        let_go.set()
+        await asyncio.sleep(1.5 * LEASE.total_seconds())
+
+    assert (await house.ended(job_id)).status is Status.CANCELLED
     assert house.events(Reclaimed) == []

@@ -11,7 +11,7 @@ from typing import IO, Final, Protocol, TypedDict
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from tidegate.ports import ArtifactInfo
+from tidegate.core.artifact import ArtifactInfo
 
 CHUNK: Final = 1_048_576
 """Bytes of a piece that is read at a time, at least, but for the last."""

@@ -13,9 +13,9 @@ from typing import IO, TypeAlias
 from obstore.store import LocalStore
 
 from tidegate.artifacts.backend import AT_ONCE, CHUNK, Opened, info, opened
+from tidegate.core.artifact import ArtifactInfo
 from tidegate.core.paths import check_path
 from tidegate.errors import ArtifactRefused, InvalidInput
-from tidegate.ports import ArtifactInfo
 
 Walk: TypeAlias = Iterator[tuple[str, list[str], list[str]]]
 

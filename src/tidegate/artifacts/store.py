@@ -15,9 +15,9 @@ from tidegate.artifacts.backend import Backend, Opened
 from tidegate.artifacts.faults import STORE_FAULTS, Errand
 from tidegate.artifacts.spool import rewindable
 from tidegate.artifacts.tries import Tries
+from tidegate.core.artifact import ArtifactInfo, Stored
 from tidegate.core.paths import check_path, check_prefix
 from tidegate.errors import ArtifactNotFound, ArtifactUnavailable, InvalidInput, TooLarge
-from tidegate.ports import ArtifactInfo, Stored
 
 LONGEST_SIGNATURE: Final = timedelta(days=7)
 """What AWS Signature Version 4 allows a presigned URL."""

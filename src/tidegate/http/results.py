@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tidegate.artifacts import ArtifactStore
+from tidegate.core.artifact import ArtifactInfo
 from tidegate.core.job import Job, Status
 from tidegate.errors import ArtifactNotFound, InvalidInput, JobCancelled, JobFailed
 from tidegate.http.face import Face, UserId, place, told
@@ -19,7 +20,6 @@ from tidegate.http.openapi import refusals
 from tidegate.http.problems import NO_RESULT, NOT_FINISHED, Refusal
 from tidegate.http.schemas import ArtifactItem, ArtifactList
 from tidegate.http.views import Link
-from tidegate.ports import ArtifactInfo
 
 MOST_LISTED = 1_000
 """Files in one listing; a job that makes more should pack them."""

@@ -129,13 +129,8 @@ class Actives:
 
     def remove(self, run: Active) -> None:
         """A run has ended, its handler too."""
-        self._runs.pop(run.lease.token, None)
+        del self._runs[run.lease.token]
         self._held.remove(run.lease.token)
-
-    def abandon(self) -> None:
-        """The worker ends: what it has not settled is anybody's to take over."""
-        for run in self:
-            self.remove(run)
 
     def upstreams(self) -> dict[str, int]:
         """How many runs each upstream has here."""

@@ -81,8 +81,7 @@ class Worker:
         await _ended([self._intaking, *self._duties])
         self._settler.close()
         for task in self._runs:
-            task.cancel()
-        self._actives.abandon()
+            task.cancel()  # what it has not settled is anybody's to take over
         await self._heart.stop()
         await self._performer.close()
         self._to.emit(WorkerStopped(owner=self.owner, given_back=len(given_back)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import build
-from tests.engines.sqlite.test_statements import check_books
+from tests.engines.sqlite.worlds import check_books
 from tidegate.core.job import Cancel, Ending, JobId, Status
 from tidegate.core.query import Event
 from tidegate.core.verbs import Settled

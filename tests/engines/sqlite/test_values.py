@@ -11,7 +11,7 @@ from tests.conformance import build
 from tests.conformance.build import new_job, seconds
 from tests.conformance.harness import Harness
 from tests.engines.sqlite.desk import desk
-from tests.engines.sqlite.test_statements import cancels, claims, reclaims, renews, revives, settles, submits, world
+from tests.engines.sqlite.worlds import cancels, claims, reclaims, renews, revives, settles, submits, world
 from tidegate.core.failure import Failure
 from tidegate.core.job import Bury, Defer, Lane, Progress, Refund, Retention, Succeed
 from tidegate.core.retry import Exponential, RetryPolicy, Rule, Steps

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.engines.sqlite.desk import Desk, desk
 from tidegate.core.job import NewJob
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.engines.sql.codec import draft
+from tidegate.engines.sql.sqlite import writer
 from tidegate.engines.sql.sqlite.engine import SqliteEngine
 from tidegate.engines.sql.sqlite.session import Session
 from tidegate.engines.sql.sqlite.submitting import submit
@@ -262,3 +264,22 @@ def test_the_log_is_moved_into_the_store_when_it_is_quiet(store: Path) -> None:
 
 async def _fill(to: Desk) -> None:
     await submitted(to, *(new_job() for _ in range(100)))
+
+
+@pytest.mark.slow
+def test_readers_that_overlap_do_not_let_the_log_grow_for_ever(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr(writer, "LONGEST_LOG", 100)
+    log = store.with_name("jobs.db-wal")
+    with desk(store) as to, closing(sqlite3.connect(store)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs").fetchall()
+        asyncio.run(_fill(to))
+        asyncio.run(_fill(to))
+        assert "PRAGMA wal_checkpoint(RESTART)" in to.statements, "the log is long, and the reader keeps it so"
+        reader.execute("COMMIT")
+        asyncio.run(_fill(to))
+        size = log.stat().st_size
+        for _ in range(20):
+            asyncio.run(_fill(to))
+        assert log.stat().st_size <= size + 1_000_000

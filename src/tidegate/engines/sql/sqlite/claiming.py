@@ -14,9 +14,12 @@ from tidegate.engines.sql.codec import JOB_COLUMNS, JobRow, instant, micros, rea
 from tidegate.engines.sql.sqlite.ledger import Ledger, Line, Stand
 from tidegate.engines.sql.sqlite.news import told
 from tidegate.engines.sql.sqlite.planning import Plan
-from tidegate.engines.sql.sqlite.promoting import SWEEP, lapse, promote, sweep
+from tidegate.engines.sql.sqlite.promoting import lapse, promote, sweep
 from tidegate.engines.sql.sqlite.session import Session
 from tidegate.engines.sql.sqlite.snapshot import numbers
+
+MOST_SWEEPS: Final = 20
+"""Sweeps in one claim at most, where ever more lapsed jobs are in the way; then it says that there is more."""
 
 MOST_INLINE: Final = 8_192
 """Bytes of a payload that comes along with its row; a larger one is read by itself."""
@@ -142,7 +145,7 @@ class _Drawn:
 
 def _draw(session: Session, request: ClaimRequest, *, all_live: bool) -> list[_Drawn]:
     """The jobs to take, in order. Only where a sweep left lapsed jobs in line may some be met here."""
-    for _ in range(0 if request.limit <= 0 else SWEEP):
+    for _ in range(0 if request.limit <= 0 else MOST_SWEEPS):
         plan = Plan(session.ledger, request, session.now)
         plan.draw_all()
         drawn = _heads_of(session, plan)
@@ -150,6 +153,7 @@ def _draw(session: Session, request: ClaimRequest, *, all_live: bool) -> list[_D
         if not lapsed:
             return drawn
         lapse(session, lapsed)
+        all_live = sweep(session)
     return []
 
 

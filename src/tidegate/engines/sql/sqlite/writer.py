@@ -191,6 +191,7 @@ class Writer:
                 if pages > LONGEST_LOG:
                     connection.execute("PRAGMA busy_timeout = 200").fetchall()
                     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                    connection.execute("PRAGMA busy_timeout = 5000").fetchall()
 
     def _die(self) -> None:
         """Nobody will take calls any more: answer those that still wait, and close."""
