@@ -1,6 +1,7 @@
 """A house for workers under test: a real system with short times, and what tests ask of it again and again."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from tidegate.requests import JobRequest
 from tidegate.telemetry.events import Emitter, Event
 from tidegate.wiring import System, new_job_id, open_system
 from tidegate.worker.active import Held
+from tidegate.worker.identity import identity
 from tidegate.worker.runtime import Runtime, WorkerSettings
 from tidegate.worker.worker import Worker
 
@@ -219,6 +221,14 @@ async def soon(waiting: Awaitable[Answer], within: float = 5) -> Answer:
         return await waiting
 
 
+def dead_owner() -> Owner:
+    """The name of a worker of this boot and pid namespace whose process has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    boot, namespace, _, started, nonce = identity(token()).split(".")
+    return Owner(".".join([boot, namespace, str(process.pid), started, nonce]))
+
+
 def lives(pid: int) -> bool:
     """Whether a process of this number runs; a zombie does not."""
     try:
@@ -240,4 +250,16 @@ class Watch:
         return monotonic() - self._from
 
 
-__all__ = ["AT_ONCE", "LEASE", "QUICK", "House", "Watch", "eventually", "lives", "new_job_id", "open_house", "soon"]
+__all__ = [
+    "AT_ONCE",
+    "LEASE",
+    "QUICK",
+    "House",
+    "Watch",
+    "dead_owner",
+    "eventually",
+    "lives",
+    "new_job_id",
+    "open_house",
+    "soon",
+]

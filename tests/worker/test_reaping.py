@@ -1,7 +1,6 @@
 """What nobody looks after any more is taken over, by cause; and what is over is forgotten."""
 
 import asyncio
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import AT_ONCE, QUICK, House, Watch, eventually
+from tests.worker.house import AT_ONCE, QUICK, House, Watch, dead_owner, eventually
 from tidegate.clock import token
 from tidegate.core import lifecycle
 from tidegate.core.failure import CRASHED, EXPIRED, QUARANTINED, TIMEOUT
@@ -24,14 +23,6 @@ from tidegate.worker.pruner import Pruner
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=50)
-
-
-def _dead_owner() -> Owner:
-    """A worker of this boot and pid namespace whose process has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    boot, namespace, _, started, nonce = identity(token()).split(".")
-    return Owner(".".join([boot, namespace, str(process.pid), started, nonce]))
 
 
 def _info(owner: Owner) -> WorkerInfo:
@@ -53,7 +44,7 @@ async def _quick() -> str:
 
 
 async def test_what_a_dead_process_of_this_host_held_is_taken_over_at_once(house: House) -> None:
-    owner = _dead_owner()
+    owner = dead_owner()
     assert dead(owner)
     house.job("quick", _quick)
     job_id = await house.submit("quick")

@@ -1,5 +1,6 @@
 """What a worker knows of its store's outages: each is told once, however many calls meet it."""
 
+import asyncio
 from datetime import timedelta
 
 from tidegate.clock import Clock
@@ -42,10 +43,15 @@ class Outage:
             if now - self._began > LONG:
                 self._over_at = now
 
-    def recovering(self, period: timedelta) -> float:
-        """How many seconds to leave other workers' leases alone: until `period` has passed since a long outage."""
+    async def recovered(self, period: timedelta) -> None:
+        """Return when other workers may be held to their leases: `period` after the end of a long outage."""
+        while True:
+            left = self._left(period.total_seconds())
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+
+    def _left(self, period: float) -> float:
         if self._failing:
-            return period.total_seconds()
-        if self._over_at is None:
-            return 0.0
-        return max(self._over_at + period.total_seconds() - self._clock.monotonic(), 0.0)
+            return period
+        return 0.0 if self._over_at is None else self._over_at + period - self._clock.monotonic()

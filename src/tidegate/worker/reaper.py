@@ -63,7 +63,7 @@ class Reaper:
 
     async def _try(self, dead_owners: tuple[Owner, ...]) -> None:
         two_beats = 2 * self._ender.to.settings.renew_every
-        await asyncio.sleep(self._outage.recovering(two_beats))
+        await self._outage.recovered(two_beats)
         try:
             while await self.sweep(dead_owners=dead_owners) == BATCH:
                 pass

@@ -15,7 +15,7 @@ from tests.conformance.build import new_job
 from tests.engines.sqlite.desk import Desk, desk
 from tidegate.core.job import NewJob
 from tidegate.core.verbs import Receipt, Submission
-from tidegate.engines.sql.codec import draft
+from tidegate.engines.sql.drafting import draft
 from tidegate.engines.sql.sqlite import writer
 from tidegate.engines.sql.sqlite.engine import SqliteEngine
 from tidegate.engines.sql.sqlite.session import Session
@@ -269,13 +269,13 @@ async def _fill(to: Desk) -> None:
 @pytest.mark.slow
 def test_readers_that_overlap_do_not_let_the_log_grow_for_ever(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "CHECKPOINT_EVERY", 1)
-    monkeypatch.setattr(writer, "LONGEST_LOG", 100)
+    monkeypatch.setattr(writer, "LONGEST_LOG", 10)
     log = store.with_name("jobs.db-wal")
     with desk(store) as to, closing(sqlite3.connect(store)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM jobs").fetchall()
-        asyncio.run(_fill(to))
-        asyncio.run(_fill(to))
+        for _ in range(4):
+            asyncio.run(_fill(to))
         assert "PRAGMA wal_checkpoint(RESTART)" in to.statements, "the log is long, and the reader keeps it so"
         reader.execute("COMMIT")
         asyncio.run(_fill(to))

@@ -14,7 +14,8 @@ from tests.engines.sqlite.desk import Desk
 from tidegate.core.job import Bury, Cancel, Defer, Ending, NewJob, Owner, Progress, Refund, Retry, Settlement, Succeed
 from tidegate.core.query import WorkerInfo
 from tidegate.core.verbs import Beat, Claimed, Gate, Pace, ReclaimRequest, Swap, Take
-from tidegate.engines.sql.codec import EPOCH, draft
+from tidegate.engines.sql.codec import EPOCH
+from tidegate.engines.sql.drafting import draft
 from tidegate.engines.sql.sqlite import (
     administering,
     claiming,

@@ -11,13 +11,10 @@ import msgspec
 
 from tidegate.core.failure import Failure
 from tidegate.core.job import (
-    HIGHEST_PRIORITY,
-    LOWEST_PRIORITY,
     Counters,
     Job,
     JobId,
     Lane,
-    NewJob,
     Progress,
     Retention,
     Spec,
@@ -25,16 +22,12 @@ from tidegate.core.job import (
 )
 from tidegate.core.retry import RetryPolicy
 from tidegate.core.retry_json import policy_from_json, policy_to_json
-from tidegate.errors import InvalidInput
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 LATEST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 """The last instant that can be read back."""
-
-LONGEST_TIMEOUT: Final = timedelta(days=36_525)
-"""A century: a longer timeout is a slip of the unit, and its end might be no instant."""
 
 
 def micros(duration: timedelta) -> int:
@@ -270,36 +263,3 @@ def _error(row: JobRow) -> Failure | None:
     if row.error_code is None or row.error_message is None or row.error_more is None:
         return None
     return read_failure(row.error_code, row.error_message, row.error_more)
-
-
-@dataclass(slots=True)
-class Draft:
-    """A job to submit, written down as far as that goes without the store."""
-
-    new: NewJob
-    run_at: int | None
-    delay: int
-    columns: tuple[int | str | None, ...]
-    """tags, expires_at, first_expires_at, timeout, terms, idempotency_key, fingerprint, request_id, traceparent"""
-
-
-def draft(new: NewJob) -> Draft:
-    """What can be written of a new job before the store has seen it; raises InvalidInput."""
-    spec = new.spec
-    if not LOWEST_PRIORITY <= spec.priority <= HIGHEST_PRIORITY:
-        raise InvalidInput("priority", f"must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {spec.priority}")
-    if not abs(spec.timeout) <= LONGEST_TIMEOUT:
-        raise InvalidInput("timeout", f"must be at most {LONGEST_TIMEOUT.days} days, not {spec.timeout.days}")
-    expires_at = None if spec.expires_at is None else stamp(spec.expires_at)
-    columns = (
-        write_tags(spec.tags),
-        expires_at,
-        expires_at,
-        micros(spec.timeout),
-        write_terms(spec.retry, spec.retry_on_timeout, spec.retention),
-        spec.idempotency_key,
-        spec.fingerprint,
-        spec.request_id,
-        spec.traceparent,
-    )
-    return Draft(new, None if new.run_at is None else stamp(new.run_at), micros(new.delay), columns)

@@ -32,7 +32,7 @@ from tidegate.core.verbs import (
     Taken,
 )
 from tidegate.engines.bell import Bell
-from tidegate.engines.sql import codec
+from tidegate.engines.sql.drafting import draft
 from tidegate.engines.sql.revision import HEAD
 from tidegate.engines.sql.sqlite import (
     administering,
@@ -110,7 +110,7 @@ class SqliteEngine:
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         """See `ports.JobQueue.submit`."""
-        drafts = [codec.draft(job) for job in jobs]
+        drafts = [draft(job) for job in jobs]
         return await self._write(lambda session: submitting.submit(session, drafts)) if drafts else []
 
     async def known(self, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
@@ -130,7 +130,7 @@ class SqliteEngine:
         for job in (job for ending in endings for job in ending.then):
             if job.spec.idempotency_key is not None:
                 raise InvalidInput("then", "a follow-up job has no idempotency key: its ending is its key")
-        then = [[codec.draft(job) for job in ending.then] for ending in endings]
+        then = [[draft(job) for job in ending.then] for ending in endings]
         return await self._write(lambda session: settling.settle(session, endings, then)) if endings else []
 
     async def reclaim(self, request: ReclaimRequest, nonce: str) -> list[Reclaimed]:

@@ -8,7 +8,8 @@ from tidegate.core import steps
 from tidegate.core.failure import Failure
 from tidegate.core.job import Bury, Cancel, Defer, Ending, Refund, Retry, Status, Succeed
 from tidegate.core.verbs import Settled
-from tidegate.engines.sql.codec import Draft, later, write_failure
+from tidegate.engines.sql.codec import later, write_failure
+from tidegate.engines.sql.drafting import Draft
 from tidegate.engines.sql.sqlite import records
 from tidegate.engines.sql.sqlite.placing import Arrival, place
 from tidegate.engines.sql.sqlite.records import Journal, Record

@@ -8,7 +8,8 @@ import msgspec
 
 from tidegate.core.job import JobId
 from tidegate.core.verbs import Receipt, Submission
-from tidegate.engines.sql.codec import LATEST, Draft
+from tidegate.engines.sql.codec import LATEST
+from tidegate.engines.sql.drafting import Draft
 from tidegate.engines.sql.sqlite.ledger import Line, Stand
 from tidegate.engines.sql.sqlite.placing import Arrival, place
 from tidegate.engines.sql.sqlite.session import Session
