@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Concatenate, Generic, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Concatenate, Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 from pydantic import TypeAdapter
 
 from tidegate.client import Client
 from tidegate.config import Settings, load
-from tidegate.context import Result
+from tidegate.context import Context, Result
 from tidegate.core.job import Job
 from tidegate.core.query import JobQuery, Page
 from tidegate.core.retry import RetryPolicy
@@ -22,6 +22,12 @@ from tidegate.wiring import System, open_system
 Payload = TypeVar("Payload")
 Payload_contra = TypeVar("Payload_contra", contravariant=True)
 Value = TypeVar("Value")
+
+Alone: TypeAlias = Callable[[], Value] | Callable[[Context], Value]
+"""A handler without payload."""
+
+Fed: TypeAlias = Callable[Concatenate[Payload, ...], Value]
+"""A handler with one."""
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -68,21 +74,21 @@ class Decorator:
         self._register = register
 
     @overload
-    def __call__(self, handler: Callable[[], Awaitable[Value]]) -> JobFunction[None, Value]: ...
+    def __call__(self, handler: Alone[Awaitable[Result[Value]]]) -> JobFunction[None, Value]: ...
     @overload
-    def __call__(
-        self, handler: Callable[Concatenate[Payload, ...], Awaitable[Result[Value]]]
-    ) -> JobFunction[Payload, Value]: ...
+    def __call__(self, handler: Alone[Awaitable[Value]]) -> JobFunction[None, Value]: ...
     @overload
-    def __call__(
-        self, handler: Callable[Concatenate[Payload, ...], Awaitable[Value]]
-    ) -> JobFunction[Payload, Value]: ...
+    def __call__(self, handler: Alone[Result[Value]]) -> JobFunction[None, Value]: ...
     @overload
-    def __call__(self, handler: Callable[Concatenate[Payload, ...], Result[Value]]) -> JobFunction[Payload, Value]: ...
+    def __call__(self, handler: Alone[Value]) -> JobFunction[None, Value]: ...
     @overload
-    def __call__(self, handler: Callable[Concatenate[Payload, ...], Value]) -> JobFunction[Payload, Value]: ...
+    def __call__(self, handler: Fed[Payload, Awaitable[Result[Value]]]) -> JobFunction[Payload, Value]: ...
     @overload
-    def __call__(self, handler: Callable[[], Value]) -> JobFunction[None, Value]: ...
+    def __call__(self, handler: Fed[Payload, Awaitable[Value]]) -> JobFunction[Payload, Value]: ...
+    @overload
+    def __call__(self, handler: Fed[Payload, Result[Value]]) -> JobFunction[Payload, Value]: ...
+    @overload
+    def __call__(self, handler: Fed[Payload, Value]) -> JobFunction[Payload, Value]: ...
     def __call__(self, handler: Callable[..., object]) -> object:
         return JobFunction[object, object](self._register(handler))
 

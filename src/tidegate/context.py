@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
+from shutil import copyfile
 from typing import Final, Generic, Protocol, TypeVar
 
 from tidegate.core.job import Progress
@@ -124,14 +125,16 @@ class Context:
     def save(self, name: str, data: bytes | str | Path, content_type: str = "application/octet-stream") -> None:
         """Keep `data` (or the file at a path) as the job's artifact `name`, iff the run succeeds.
 
-        It is stored after the handler returns and before the job is settled. `name` may have folders.
+        It is stored after the handler returns and before the job is settled. `name` may have folders; the same
+        one again replaces what was saved.
         Raises InvalidInput for a name that is no relative path.
         """
         folder = self.scratch / ".saved"
         target = folder / check_path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(data, Path):
-            target.write_bytes(data.read_bytes())
+            copyfile(data, target)
         else:
             target.write_bytes(data.encode() if isinstance(data, str) else data)
-        self.saved.append(Saved(name=name, path=target, content_type=content_type))
+        others = [saved for saved in self.saved if saved.name != name]
+        self.saved[:] = [*others, Saved(name=name, path=target, content_type=content_type)]

@@ -16,6 +16,12 @@ from tidegate.core.job import PAYLOAD_LIMIT, Lane, Retention
 from tidegate.core.retry import RetryPolicy
 from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
 
+LONGEST_TIMEOUT = timedelta(hours=24)
+"""Of one run. A longer one is a process that never ends."""
+
+MOST_PARENTS = 2
+"""Of one upstream: its provider, and the account there."""
+
 
 class Mode(StrEnum):
     """Where a handler runs."""
@@ -74,7 +80,9 @@ class JobType:
 
     def schema(self) -> Mapping[str, object]:
         """The payload's JSON schema, as strict as `check` is."""
-        return self.payload.json_schema()
+        schema = self.payload.json_schema()
+        _forbid_more(schema)
+        return schema
 
     def check(self, payload: bytes) -> object:
         """The payload decoded: `"3"` is not 3, unknown fields are refused.
@@ -152,14 +160,9 @@ def check_name(field_name: str, name: str) -> str:
 def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
     try:
         check_name("type", name)
-        queue = check_name("queue", options.get("queue", "default"))
-        upstream = options.get("upstream")
-        lane = Lane(
-            queue=queue, upstream=upstream and check_name("upstream", upstream), parents=options.get("parents", ())
-        )
+        lane, timeout = _lane(options), _timeout(options)
     except InvalidInput as exc:
         raise ConfigError(f"job type {name!r}: {exc}") from exc
-    timeout = options.get("timeout", timedelta(seconds=600))
     annotation, wants_payload, wants_context = _signature(name, handler)
     return JobType(
         name=name,
@@ -170,7 +173,7 @@ def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
         wants_context=wants_context,
         lane=lane,
         retry=options.get("retry", retry.DEFAULT),
-        timeout=timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout),
+        timeout=timeout,
         retry_on_timeout=options.get("retry_on_timeout", False),
         retention=options.get("retention", Retention()),
         fail_on_shutdown=options.get("on_shutdown") == "fail",
@@ -178,27 +181,63 @@ def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
     )
 
 
+def _lane(options: JobOptions) -> Lane:
+    upstream, parents = options.get("upstream"), options.get("parents", ())
+    if len(parents) > MOST_PARENTS or (parents and upstream is None):
+        raise InvalidInput("parents", f"at most {MOST_PARENTS} parents, and those of an upstream")
+    return Lane(
+        queue=check_name("queue", options.get("queue", "default")),
+        upstream=None if upstream is None else check_name("upstream", upstream),
+        parents=tuple(check_name("parents", parent) for parent in parents),
+    )
+
+
+def _timeout(options: JobOptions) -> timedelta:
+    given = options.get("timeout", timedelta(seconds=600))
+    timeout = given if isinstance(given, timedelta) else timedelta(seconds=given)
+    if not timedelta(0) < timeout <= LONGEST_TIMEOUT:
+        raise InvalidInput("timeout", "it must be above 0 and at most 24 hours")
+    return timeout
+
+
 def _mode(name: str, handler: Handler, *, cpu: bool) -> Mode:
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise ConfigError(f"job type {name!r}: its handler yields; a handler returns its value")
     if inspect.iscoroutinefunction(handler):
         if cpu:
             raise ConfigError(f"job type {name!r}: cpu=True is for plain functions, this one is async")
         return Mode.ASYNC
     if cpu and "<locals>" in getattr(handler, "__qualname__", "<locals>"):
-        raise ConfigError(
-            f"job type {name!r}: a cpu=True handler must be a function of a module: its process finds it there"
-        )
+        raise ConfigError(f"job type {name!r}: a cpu=True handler must be a function of a module, found there by name")
     return Mode.PROCESS if cpu else Mode.THREAD
 
 
 def _signature(name: str, handler: Handler) -> tuple[type[object], bool, bool]:
-    hints = get_type_hints(handler)
-    parameters = list(inspect.signature(handler).parameters.values())
+    try:
+        hints = get_type_hints(handler)
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (NameError, TypeError, ValueError) as exc:
+        raise ConfigError(f"job type {name!r}: its handler's parameters can't be read: {exc}") from exc
     contexts = [p for p in parameters if hints.get(p.name) is Context or p.name == "ctx"]
     payloads = [p for p in parameters if p not in contexts]
-    if len(payloads) > 1 or len(contexts) > 1 or (contexts and payloads and parameters[0] is contexts[0]):
+    in_order = not (contexts and payloads) or parameters[0] is payloads[0]
+    plain = all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    if len(payloads) > 1 or len(contexts) > 1 or not in_order or not plain:
         raise ConfigError(f"job type {name!r}: a handler takes (payload), (payload, ctx), (ctx) or nothing")
     annotation = hints.get(payloads[0].name, dict[str, object]) if payloads else dict[str, object]
     return annotation, bool(payloads), bool(contexts)
+
+
+def _forbid_more(schema: object) -> None:
+    """Say of every object whose fields are named that it has no others, in place."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "object" and "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+        for part in schema.values():
+            _forbid_more(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _forbid_more(part)
 
 
 def _adapter(name: str, annotation: type[object]) -> TypeAdapter[object]:

@@ -7,9 +7,8 @@ from tidegate.core.idempotency import JSON, check_key, fingerprint
 from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, JobId, NewJob, Spec
 from tidegate.core.retry import RetryPolicy
 from tidegate.errors import ConfigError, InvalidInput
-from tidegate.handlers import JobType, check_name
+from tidegate.handlers import LONGEST_TIMEOUT, JobType, check_name
 
-LONGEST_TIMEOUT = timedelta(hours=24)
 LONGEST_DELAY = timedelta(days=366)
 MOST_TAGS = 16
 LONGEST_TAG = 64
@@ -101,6 +100,9 @@ def _check(request: JobRequest, now: datetime) -> None:
 
 
 def _check_times(request: JobRequest, now: datetime) -> None:
+    for name, instant in (("run_at", request.run_at), ("expires_at", request.expires_at)):
+        if instant is not None and instant.utcoffset() is None:
+            raise InvalidInput(name, "it has no time zone")
     if request.run_at is not None and request.delay is not None:
         raise InvalidInput("delay", "give run_at or delay, not both")
     if request.delay is not None and not timedelta(0) <= request.delay <= LONGEST_DELAY:

@@ -248,18 +248,3 @@ class Watch:
     def seconds(self) -> float:
         """Since it was made."""
         return monotonic() - self._from
-
-
-__all__ = [
-    "AT_ONCE",
-    "LEASE",
-    "QUICK",
-    "House",
-    "Watch",
-    "dead_owner",
-    "eventually",
-    "lives",
-    "new_job_id",
-    "open_house",
-    "soon",
-]

@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from tests.worker import cpu_jobs
-from tests.worker.house import AT_ONCE, House, Watch, eventually, new_job_id
+from tests.worker.house import AT_ONCE, House, Watch, eventually
 from tidegate.artifacts import uploads
 from tidegate.context import Context, Result
 from tidegate.core.job import INLINE_RESULT_LIMIT, Status
+from tidegate.wiring import new_job_id
 
 
 class Numbers(BaseModel):

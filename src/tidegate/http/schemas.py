@@ -10,7 +10,8 @@ from pydantic.config import JsonDict
 from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Phase, Status
 from tidegate.core.query import Event
 from tidegate.core.retry import MOST_ATTEMPTS
-from tidegate.requests import LONGEST_DELAY, LONGEST_TAG, LONGEST_TIMEOUT, MOST_TAGS
+from tidegate.handlers import LONGEST_TIMEOUT
+from tidegate.requests import LONGEST_DELAY, LONGEST_TAG, MOST_TAGS
 
 KEY_PATTERN: Final = r"^[ -~]{1,255}$"
 
