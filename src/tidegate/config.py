@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tidegate.errors import ConfigError
 
@@ -94,5 +94,12 @@ def load(**given: object) -> Settings:
     try:
         return make(**given)
     except ValidationError as exc:
-        faults = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors(include_url=False)]
-        raise ConfigError("settings: " + "; ".join(faults)) from exc
+        raise ConfigError("; ".join(_fault(str(e["loc"][0]), e["msg"]) for e in exc.errors(include_url=False))) from exc
+    except SettingsError as exc:
+        raise ConfigError(f'{exc}: give JSON, as in TIDEGATE_QUEUES=\'{{"high": 6, "default": 3}}\'') from exc
+
+
+def _fault(name: str, message: str) -> str:
+    """One wrong setting, by the name it has in the environment."""
+    variable = name if name.isupper() else f"TIDEGATE_{name.upper()}"
+    return f"{variable}: {message.removeprefix('Value error, ')}"

@@ -22,6 +22,7 @@ def run(app: object) -> int:
     """Call the command line, and turn what it raises into a line on stderr and an exit code."""
     from tidegate.errors import (
         ArtifactNotFound,
+        ConfigError,
         EngineError,
         InvalidInput,
         JobNotFound,
@@ -41,7 +42,7 @@ def run(app: object) -> int:
         match exc:
             case JobNotFound() | ArtifactNotFound():
                 return EXIT_UNKNOWN
-            case InvalidInput():
+            case InvalidInput() | ConfigError():
                 return EXIT_USAGE
             case Refused():
                 return EXIT_REFUSED

@@ -10,9 +10,15 @@ app = App(
     version=lambda: version("tidegate"),
     result_action="return_value",
 )
-app.register_install_completion_command(name="completion", help="Install shell completion (bash, zsh, fish).")
+app.register_install_completion_command(
+    name="completion", add_to_startup=False, help="Write a shell completion script (bash, zsh, fish)."
+)
 app.command("tidegate.cli.serving:serve", name="serve", help="Serve the HTTP API with an embedded worker.")
-app.command("tidegate.cli.serving:work", name="worker", help="Run jobs, without the API.")
+app.command(
+    "tidegate.cli.serving:work",
+    name="worker",
+    help="Run jobs, without the API; not beside a server on the embedded store.",
+)
 app.command("tidegate.cli.doctor:doctor", name="doctor", help="Check settings, engine, artifacts and server.")
 
 jobs = App(name="jobs", help="Submit jobs, look at them, wait for them.", result_action="return_value")

@@ -1,5 +1,6 @@
 """What commands show a person: tables, one job's details, progress while waiting."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -8,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+LONGEST_VALUE = 400
 COLUMNS = ("job", "type", "phase", "attempts", "queue", "created", "error")
 COLOURS = {"succeeded": "green", "degraded": "yellow", "running": "cyan", "retrying": "yellow", "dead_letter": "red"}
 
@@ -16,19 +18,19 @@ def row_of(job: Mapping[str, object]) -> Sequence[str]:
     """One job as a table row."""
     names = ("job_id", "type", "phase", "attempts", "queue", "created_at", "error")
     cells = [_plain(job.get(name)) for name in names]
-    cells[5] = cells[5][:19].replace("T", " ")
+    cells[5] = cells[5][5:19].replace("T", " ")
     return cells
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
     """Print jobs, or that there are none."""
-    console = Console()
+    console = _console()
     if not rows:
         console.print("no jobs match", style="dim")
         return
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for name in COLUMNS:
-        shown.add_column(name, no_wrap=name in ("job", "phase", "created"))  # an id is there to be copied
+        shown.add_column(name, no_wrap=name in ("job", "type", "phase"))  # an id is there to be copied
     for row in rows:
         cells = [Text(cell) for cell in row]
         cells[2].stylize(COLOURS.get(row[2], ""))
@@ -38,11 +40,11 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 def details(job: Mapping[str, object], history: Mapping[str, object]) -> None:
     """Print everything known of a job, then its steps."""
-    console = Console()
+    console = _console()
     facts = Table.grid(padding=(0, 2))
     for name, value in job.items():
         if value not in (None, "", [], {}):
-            facts.add_row(Text(name, style="bold"), Text(_plain(value)))
+            facts.add_row(Text(name, style="bold"), Text(_short(name, value), overflow="fold"))
     console.print(facts)
     steps = Table("#", "at", "event", "run", "note", box=None, header_style="bold", pad_edge=False)
     entries = history.get("items")
@@ -84,6 +86,19 @@ class Watch:
         line = Text(f"{self._job} " + " · ".join(word for word in words if word)).plain
         known = fraction if isinstance(fraction, int | float) else None
         self._progress.update(self._task, description=line, total=None if known is None else 1.0, completed=known or 0)
+
+
+def _console() -> Console:
+    """A pipe has no width of its own: what reads it is given whole lines."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def _short(name: str, value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else _plain(value)
+    if len(text) <= LONGEST_VALUE:
+        return _plain(text)
+    return f"{len(text):,} characters; `tidegate jobs wait` prints it" if name == "result" else text[:LONGEST_VALUE]
 
 
 def _plain(value: object) -> str:

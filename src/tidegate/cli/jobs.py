@@ -49,7 +49,7 @@ class Filters:
 class Order:
     """What is asked of the new job."""
 
-    payload: Annotated[str, Parameter(help="JSON, or @FILE, or - for stdin.")] = "{}"
+    payload: Annotated[str, Parameter(allow_leading_hyphen=True, help="JSON, or @FILE, or - for stdin.")] = "{}"
     file: Annotated[Path | None, Parameter(help="Upload this file and name it in the payload's `file`.")] = None
     key: Annotated[str | None, Parameter(help="Idempotency key.")] = None
     queue: Annotated[str | None, Parameter(help="Queue.")] = None
@@ -57,7 +57,7 @@ class Order:
     delay: Annotated[float | None, Parameter(help="Seconds until it is due.")] = None
     max_attempts: Annotated[int | None, Parameter(help="Attempts before it is a dead letter.")] = None
     timeout: Annotated[float | None, Parameter(help="Seconds that one run may take.")] = None
-    tag: Annotated[list[str] | None, Parameter(help="A tag; may be repeated.")] = None
+    tag: Annotated[list[str] | None, Parameter(negative=(), help="A tag; may be repeated.")] = None
 
 
 def show_jobs(*, which: Filters | None = None, where: Where | None = None) -> int:
@@ -165,10 +165,15 @@ def _act(job_id: str, verb: str, where: Where) -> int:
         if where.as_json:
             _print_json(answer.body)
         else:
-            sys.stdout.write(f"{job_id} {answer.body.get('phase') or answer.body.get('status')}\n")
+            sys.stdout.write(f"{job_id} {_became(answer.body)}\n")
         return 0
 
     return _with(where, ask)
+
+
+def _became(status: Mapping[str, object]) -> str:
+    asked = status.get("cancel_requested_at") and status.get("status") == "running"
+    return "cancel requested" if asked else str(status.get("phase") or status.get("status"))
 
 
 async def _body(job_type: str, order: Order, service: Service) -> dict[str, object]:
@@ -207,8 +212,9 @@ async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool)
     if status["status"] != "succeeded":
         if as_json:
             _print_json(status)
-        message = status.get("error_message") or status["status"]
-        sys.stderr.write(f"tidegate: job {job_id} {status['status']}: {status.get('error') or ''} {message}\n")
+        facts = [status.get(name) for name in ("error", "error_type", "error_message")]
+        why = ", ".join(str(fact) for fact in facts if fact)
+        sys.stderr.write(f"tidegate: job {job_id} {status['status']}{': ' if why else ''}{why}\n")
         return EXIT_FAILED
     if status.get("result_url"):
         sys.stdout.buffer.write(await service.result(job_id) + b"\n")

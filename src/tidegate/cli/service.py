@@ -25,6 +25,7 @@ from tidegate.errors import (
 )
 
 SERVER_FILE = "server.json"
+LONGEST_USER = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,16 @@ def user() -> str:
     return os.environ.get("TIDEGATE_USER") or getpass.getuser()
 
 
+def _header(user_id: str) -> str:
+    if not (user_id.isascii() and user_id.isprintable() and 1 <= len(user_id) <= LONGEST_USER):
+        raise InvalidInput("user", f"1 to {LONGEST_USER} printable ASCII characters (--user, TIDEGATE_USER)")
+    return user_id
+
+
 @asynccontextmanager
 async def reach(url: str | None, user_id: str | None) -> AsyncIterator[Service]:
     """The service at `url`, at the running server of this data folder, or in this process."""
-    headers = {"X-User-ID": user_id or user()}
+    headers = {"X-User-ID": _header(user_id or user())}
     address = url or os.environ.get("TIDEGATE_URL") or running(load())
     if address:
         async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as http:

@@ -99,7 +99,8 @@ class JobStatus(Told):
     """Where a job stands.
 
     `phase` says more than `status`. `wait_reason` says why a job that has not ended does not run. `error` is a
-    stable code, `error_message` its text: the newest failure's, also while a retry waits.
+    stable code, `error_type` the exception's class, `error_message` its text: the newest failure's, also while a
+    retry waits.
     """
 
     job_id: str
@@ -112,6 +113,7 @@ class JobStatus(Told):
     result_path: str | None
     result_url: str | None
     error: str | None
+    error_type: str | None
     error_message: str | None
     created_at: AwareDatetime
     started_at: AwareDatetime | None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from tidegate.core.job import Body, Job, Phase
+from tidegate.core.job import Body, Job, Phase, Progress, Status
 from tidegate.core.lifecycle import phase
 from tidegate.core.query import HistoryEntry
 from tidegate.core.retry_json import policy_to_json
@@ -59,7 +59,7 @@ def job_type_item(job_type: JobType) -> JobTypeItem:
 
 def _status(job: Job, now: datetime, link: Link) -> dict[str, object]:
     stands = phase(job, now)
-    progress = job.progress
+    progress = Progress(fraction=1.0) if job.status is Status.SUCCEEDED else job.progress
     return {
         "job_id": job.id,
         "status": job.status,
@@ -71,6 +71,7 @@ def _status(job: Job, now: datetime, link: Link) -> dict[str, object]:
         "result_path": job.result_path,
         "result_url": link(f"/jobs/{job.id}/result") if job.result_path else None,
         "error": job.error.code if job.error else None,
+        "error_type": (job.error.error_type or None) if job.error else None,
         "error_message": job.error.message if job.error else None,
         "created_at": job.created_at,
         "started_at": job.started_at,

@@ -29,6 +29,7 @@ def analysis(payload: AnalysisPayload, ctx: Context) -> Result[dict[str, object]
     for path in sorted(output.rglob("*")):
         if path.is_file():
             ctx.save(path.relative_to(output).as_posix(), path, _content_type(path))
+    ctx.progress(1.0, "done")
     return Result(value=made.result, degraded=bool(made.result["left_out"]))
 
 

@@ -212,6 +212,8 @@ def _adopt_stdlib(level: Level) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    for name in ("alembic", "httpx2"):  # their everyday news is no news to whoever runs Tidegate
+        logging.getLogger(name).setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [_Bridge(structlog.get_logger())]
     root.setLevel(level.upper())

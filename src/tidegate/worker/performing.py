@@ -17,6 +17,7 @@ from tidegate.telemetry.logs import job_logger
 from tidegate.worker.active import Active, Interruptible
 from tidegate.worker.processes import Child, Processes
 from tidegate.worker.producing import Made, produced
+from tidegate.worker.raising import raised
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.scratch import Scratch
 from tidegate.worker.threads import Threads
@@ -55,7 +56,7 @@ class Performer:
         except asyncio.CancelledError:
             raise
         except BaseException as exc:  # a handler's SystemExit must not end the worker
-            return failure_of(exc)
+            return raised(exc, job_logger(ref(active.lease.job)))
 
     async def _called(self, active: Active) -> Made:
         job = active.lease.job
@@ -159,7 +160,7 @@ def _made(call: Callable[[], object], context: Context) -> Made:
     try:
         return produced(call(), context)
     except BaseException as exc:  # SystemExit and StopIteration can't be carried out of a thread
-        return failure_of(exc)
+        return raised(exc, context.log)
 
 
 def _unfit(error: TidegateError) -> Failure:

@@ -101,7 +101,7 @@ def _locked(path: Path) -> int:
         owner = _pid(descriptor)
         os.close(descriptor)
         if isinstance(exc, BlockingIOError):
-            raise StoreOwned(str(path), owner) from exc
+            raise StoreOwned(str(path), owner) from None
         raise ConfigError(f"the lock file {lock} can't be locked ({exc.strerror}): name another place") from exc
     return descriptor
 
