@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.artifacts.traversals import TRAVERSALS
-from tidegate.core.paths import check_path, job_prefix, run_prefix, upload_meta_path, upload_path
+from tidegate.core.paths import check_path, check_prefix, job_prefix, run_prefix, upload_meta_path, upload_path
 from tidegate.errors import InvalidInput
 
 SOUND = ["a", "a/b", "...", ".hidden", "a..b", "-", "_", "A.b-c_d/9", "x" * 128, "/".join(["a" * 127] * 4)]
@@ -78,3 +78,10 @@ def test_two_users_and_two_tokens_never_share_a_folder() -> None:
 def test_a_job_id_that_is_no_segment_is_refused(job_id: str) -> None:
     with pytest.raises(InvalidInput):
         job_prefix(job_id)
+
+
+def test_a_prefix_may_end_with_one_slash_and_is_never_empty() -> None:
+    assert check_prefix("jobs/one/") == check_prefix("jobs/one") == "jobs/one"
+    for refused in ("", "/", "jobs//", "../x/"):
+        with pytest.raises(InvalidInput):
+            check_prefix(refused)

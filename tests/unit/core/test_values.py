@@ -8,10 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from tidegate.core import failure, fairness, job, query, retry, verbs
+from tidegate.core import artifact, failure, fairness, job, query, retry, verbs
 from tidegate.core.job import JobId, Lane, Owner, Token
 
-MODULES: Sequence[ModuleType] = (failure, fairness, job, query, retry, verbs)
+MODULES: Sequence[ModuleType] = (artifact, failure, fairness, job, query, retry, verbs)
 VALUES = [
     value
     for module in MODULES
