@@ -1,9 +1,11 @@
 """The client: submit jobs, look at them, wait for them. What the library and the HTTP face both use."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain, repeat
 
 from tidegate.clock import Clock
 from tidegate.core.ids import is_uuid
@@ -204,17 +206,23 @@ class Client:
         return await self.get(job_id, user_id=user_id)
 
     async def wait(self, job_id: str, timeout: timedelta, *, user_id: str | None = None) -> Job:
-        """The job once it has ended, or as it is after `timeout`."""
+        """The job once it has ended, or as it is after `timeout`; raises JobNotFound."""
+        if not is_uuid(job_id):
+            raise JobNotFound(job_id)
         deadline = self._to.clock.monotonic() + timeout.total_seconds()
-        polls = iter(POLLS)
-        poll = next(polls)
-        while True:
-            job = await self.get(job_id, user_id=user_id)
-            left = deadline - self._to.clock.monotonic()
-            if job.status.finished or left <= 0:
-                return job
-            await self._to.engine.wait([f"job:{job.id}"], min(poll, timedelta(seconds=left)))
-            poll = next(polls, poll)
+        for poll in chain(POLLS, repeat(POLLS[-1])):
+            left = timedelta(seconds=max(deadline - self._to.clock.monotonic(), 0))
+            # Asked for before the look: an ending between the two must be heard, or it is met at the next look.
+            hint = asyncio.ensure_future(self._to.engine.wait([f"job:{job_id}"], min(poll, left)))
+            await asyncio.sleep(0)
+            try:
+                job = await self.get(job_id, user_id=user_id)
+                if job.status.finished or not left:
+                    return job
+                await hint
+            finally:
+                hint.cancel()
+        raise AssertionError("repeat() never ends")
 
     async def result(self, job_id: str, timeout: timedelta, *, user_id: str | None = None) -> bytes | None:
         """The result as JSON once the job succeeds; None when it returned nothing.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.house import House, Watch, open_house
+from tests.worker.house import House, Watch, eventually, open_house
 from tidegate import client as module
 from tidegate.clock import token
 from tidegate.core.failure import Failure
@@ -230,12 +230,12 @@ async def test_a_wait_without_hints_looks_ever_more_rarely(
 
     async def deaf(topics: Sequence[str], timeout: timedelta) -> None:
         pauses.append(timeout)
+        await asyncio.sleep(0)
 
     monkeypatch.setattr(house.engine, "wait", deaf)
     lease = await _started(house)
     waiting = asyncio.create_task(client.wait(lease.job.id, timedelta(minutes=10)))
-    while len(pauses) < 12:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: len(pauses) >= 12)
     await _end(house, lease, Succeed())
     await waiting
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import NoReturn
 
 from tidegate.context import Context, Result
@@ -240,13 +240,12 @@ def thread_says_cancelled() -> None:
     raise asyncio.CancelledError
 
 
-def thread_yields() -> Iterator[int]:
-    yield 1
-    raise Unheard
+def thread_returns_a_generator() -> object:
+    def never_mind() -> Iterator[int]:
+        yield 1
+        raise Unheard
 
-
-async def thread_yields_async() -> AsyncIterator[int]:
-    yield 1
+    return never_mind()
 
 
 def thread_returns_a_coroutine() -> object:
@@ -320,8 +319,7 @@ DEEDS = {
     thread_recurses: FAILED,
     thread_is_unprintable: FAILED,
     thread_says_cancelled: FAILED,
-    thread_yields: FAILED,
-    thread_yields_async: FAILED,
+    thread_returns_a_generator: FAILED,
     thread_returns_a_coroutine: FAILED,
     thread_changes_folder: SUCCEEDED,
     thread_runs_a_loop: SUCCEEDED,

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TypedDict, TypeVar, Unpack
 
+import pytest
+
 from tidegate.clock import Clock, token
 from tidegate.config import load
 from tidegate.core.fairness import Turn
@@ -32,11 +34,15 @@ Heard = TypeVar("Heard")
 
 URLS = {"memory": "memory://", "sqlite": "sqlite:///{path}/tidegate.db"}
 
-LEASE = timedelta(seconds=1.2)
+on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+on_memory = pytest.mark.parametrize("house", ["memory"], indirect=True)
+"""For claims that take long to show and that the store has no part in."""
+
+LEASE = timedelta(seconds=1)
 QUICK = WorkerSettings(
     slots=10,
     lease_for=LEASE,
-    renew_every=timedelta(seconds=0.3),
+    renew_every=timedelta(seconds=0.25),
     poll=timedelta(seconds=0.05),
     grace=timedelta(seconds=1),
     stop_grace=timedelta(seconds=0.3),

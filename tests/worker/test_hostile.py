@@ -3,11 +3,12 @@
 import pytest
 
 from tests.worker.hostile import DEEDS
-from tests.worker.house import House
+from tests.worker.house import House, on_sqlite
 from tidegate.core.job import Status
 from tidegate.handlers import Handler
 
 
+@on_sqlite
 @pytest.mark.parametrize("handler", DEEDS, ids=lambda handler: handler.__name__)
 async def test_a_worker_outlives_a_handler_that(house: House, handler: Handler) -> None:
     async def normal() -> str:

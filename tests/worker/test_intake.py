@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.worker.faults import Line
-from tests.worker.house import QUICK, House, Watch, eventually
+from tests.worker.house import QUICK, House, Watch, eventually, on_sqlite
 from tidegate.context import Context
 from tidegate.core.job import Owner, Status
 from tidegate.core.verbs import Claimed, ClaimRequest
@@ -150,6 +150,7 @@ async def test_queues_are_served_by_weight(house: House) -> None:
     assert (first["high"], first["default"], first["low"]) == (30, 15, 5)
 
 
+@on_sqlite
 async def test_an_idle_worker_asks_the_store_about_once_a_second(house: House, line: Line) -> None:
     """`wait` is not counted: in an embedded store it asks nobody."""
 

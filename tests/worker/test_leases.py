@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker.faults import Line
-from tests.worker.house import LEASE, House, Watch, eventually, soon
+from tests.worker.house import LEASE, House, Watch, eventually, on_sqlite, soon
 from tidegate.clock import token
 from tidegate.context import Context
 from tidegate.core.artifact import Stored
@@ -40,6 +40,7 @@ async def _runs_once(house: House, handler: Handler) -> None:
     assert await house.steps(job.id) == [Step.SUBMITTED, Step.CLAIMED, Step.SUCCEEDED]
 
 
+@on_sqlite
 @pytest.mark.slow
 async def test_a_handler_that_holds_the_gil_for_three_leases_runs_once(house: House, line: Line) -> None:
     """With a second, idle worker of the same process beside it. For several processes see the module's text."""
@@ -54,6 +55,7 @@ async def test_a_handler_that_holds_the_gil_for_three_leases_runs_once(house: Ho
     await _runs_once(house, holds_gil)
 
 
+@on_sqlite
 @pytest.mark.slow
 async def test_a_handler_that_blocks_the_event_loop_for_three_leases_runs_once(house: House) -> None:
     async def blocks_loop() -> None:
@@ -65,6 +67,7 @@ async def test_a_handler_that_blocks_the_event_loop_for_three_leases_runs_once(h
     await _runs_once(house, blocks_loop)
 
 
+@on_sqlite
 @pytest.mark.slow
 async def test_a_thread_that_computes_for_three_leases_runs_once(house: House) -> None:
     def computes() -> None:
@@ -104,13 +107,13 @@ async def test_a_run_whose_lease_is_lost_is_stopped_and_writes_nothing(house: Ho
     assert await house.artifacts(job_id) == []
 
 
-@pytest.mark.slow
+@on_sqlite
 async def test_a_lease_is_kept_while_the_error_file_is_written(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """An artifact store that hangs must not make others take over a job that has failed already."""
     put = house.runtime.artifacts.put
 
     async def hangs(path: str, data: bytes | AsyncIterator[bytes] | Path, *, content_type: str) -> Stored:
-        await asyncio.sleep(2 * LEASE.total_seconds())
+        await asyncio.sleep(1.5 * LEASE.total_seconds())
         return await put(path, data, content_type=content_type)
 
     async def fails() -> None:
@@ -146,7 +149,7 @@ async def test_the_lease_of_an_abandoned_run_is_kept_until_its_ending_is_stored(
         await house.engine.cancel([job_id], token())
         await eventually(lambda: line.calls["settle"] >= 1)
         let_go.set()
-        await asyncio.sleep(1.5 * LEASE.total_seconds())
+        await asyncio.sleep(1.2 * LEASE.total_seconds())
 
     assert (await house.ended(job_id)).status is Status.CANCELLED
     assert house.events(Reclaimed) == []

@@ -1,17 +1,20 @@
 """A store that goes away and comes back costs time, and nothing else."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.worker.faults import Line
-from tests.worker.house import LEASE, QUICK, House, eventually
+from tests.worker.house import LEASE, QUICK, House, eventually, on_sqlite
 from tidegate.context import Context
 from tidegate.core.job import Status
 from tidegate.core.query import Event as Step
 from tidegate.core.query import WorkerInfo
 from tidegate.telemetry.events import Reclaimed, StoreBack, StoreDown
+
+pytestmark = on_sqlite  # the line in between is cut alike for every store
 
 
 @pytest.fixture
@@ -181,7 +184,7 @@ async def test_a_heart_that_meets_an_engines_bug_beats_on(house: House, monkeypa
         await announce(worker, live_for)
 
     async def takes_long() -> None:
-        await asyncio.sleep(1.5 * LEASE.total_seconds())
+        await asyncio.sleep(1.2 * LEASE.total_seconds())
 
     monkeypatch.setattr(house.engine, "announce", breaks_once)
     house.job("long", takes_long)
@@ -218,11 +221,11 @@ async def test_a_stop_during_an_outage_ends_in_its_time_and_gives_up_nothing_for
         return ctx.run
 
     house.job("quick", quick)
-    worker = await house.worker()
+    worker = await house.worker(replace(QUICK, grace=timedelta(seconds=0.2)))
     with line.down("settle"):
         job_id = await house.submit("quick")
         await eventually(lambda: line.calls["settle"] >= 1)
-        async with asyncio.timeout(QUICK.grace.total_seconds() + 3):
+        async with asyncio.timeout(3):
             await house.stop(worker)
 
     assert (await house.look(job_id)).status is Status.RUNNING

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import QUICK, House, eventually, lives
+from tests.worker.house import QUICK, House, eventually, lives, on_memory
 from tidegate.core.job import Status
 from tidegate.errors import ConfigError
 from tidegate.worker import processes
 
-pytestmark = pytest.mark.parametrize("house", ["memory"], indirect=True)  # a child knows nothing of stores
+pytestmark = on_memory  # a child knows nothing of stores
 
 ONE_SLOT = replace(QUICK, slots=1)
 

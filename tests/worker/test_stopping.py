@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import QUICK, House, Watch, eventually, soon
+from tests.worker.house import QUICK, House, Watch, eventually, on_sqlite, soon
 from tidegate.context import Context
 from tidegate.core.failure import WORKER_SHUTDOWN
 from tidegate.core.job import Job, Status
@@ -158,13 +158,14 @@ async def test_a_handler_that_cannot_be_stopped_does_not_hold_up_the_stop(house:
     assert _given_back(await house.look(job_id))
 
 
+@on_sqlite
 async def test_leases_are_kept_until_the_last_run_has_ended(house: House) -> None:
     """A worker that stopped beating first would lose, within its grace, what it is still working on."""
     runs: list[int] = []
 
     async def takes_long(ctx: Context) -> None:
         runs.append(ctx.run)
-        await asyncio.sleep(2 * QUICK.lease_for.total_seconds())
+        await asyncio.sleep(1.5 * QUICK.lease_for.total_seconds())
 
     house.job("long", takes_long)
     worker = await house.worker(replace(QUICK, grace=timedelta(seconds=10)))
