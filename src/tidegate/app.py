@@ -13,7 +13,7 @@ from tidegate.context import Context, Result
 from tidegate.core.job import Job
 from tidegate.core.query import JobQuery, Page
 from tidegate.core.retry import RetryPolicy
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, InvalidInput
 from tidegate.handlers import JobOptions, JobType, Registry, encode
 from tidegate.requests import JobRequest
 from tidegate.telemetry.events import Emitter
@@ -212,7 +212,10 @@ class Tidegate:
 
 
 def _timedelta(seconds: float | timedelta) -> timedelta:
-    return seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+    try:
+        return seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+    except (ValueError, OverflowError) as exc:
+        raise InvalidInput("", f"{seconds} is no number of seconds") from exc
 
 
 def _maybe(seconds: float | timedelta | None) -> timedelta | None:

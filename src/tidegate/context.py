@@ -8,11 +8,14 @@ from shutil import copyfile
 from typing import Final, Generic, Protocol, TypeVar
 
 from tidegate.core.job import Progress
-from tidegate.core.paths import check_path
+from tidegate.core.paths import PATH_LIMIT, check_path
 from tidegate.core.text import storable
-from tidegate.errors import Abandoned
+from tidegate.errors import Abandoned, InvalidInput
 
 Value = TypeVar("Value")
+
+LONGEST_NAME = PATH_LIMIT - 64
+"""Characters of a saved file's name: the run's own prefix stands before it."""
 
 MESSAGE_LIMIT: Final = 500
 """Characters kept of a progress message."""
@@ -131,6 +134,8 @@ class Context:
         """
         folder = self.scratch / ".saved"
         target = folder / check_path(name)
+        if len(name) > LONGEST_NAME:
+            raise InvalidInput("path", f"{len(name)} characters are over the {LONGEST_NAME} that a saved name may have")
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(data, Path):
             copyfile(data, target)

@@ -103,6 +103,9 @@ def _check_times(request: JobRequest, now: datetime) -> None:
     for name, instant in (("run_at", request.run_at), ("expires_at", request.expires_at)):
         if instant is not None and instant.utcoffset() is None:
             raise InvalidInput(name, "it has no time zone")
+    for name, at in (("run_at", request.run_at), ("expires_at", request.expires_at)):
+        if at is not None and at.tzinfo is None:
+            raise InvalidInput(name, "it needs a time zone: datetime.now(UTC) has one")
     if request.run_at is not None and request.delay is not None:
         raise InvalidInput("delay", "give run_at or delay, not both")
     if request.delay is not None and not timedelta(0) <= request.delay <= LONGEST_DELAY:

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from tidegate import clock
-from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts, uploads
+from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts, uploads, warm_up
 from tidegate.client import Client, Reach
 from tidegate.clock import SystemClock
 from tidegate.config import Settings
@@ -23,6 +23,7 @@ from tidegate.engines import open_engine
 from tidegate.handlers import Registry
 from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter
+from tidegate.telemetry.hooks import adopt_uncaught
 from tidegate.telemetry.logs import LogListener, configure
 from tidegate.worker.reaper import settle_overdue
 from tidegate.worker.runtime import Fetch, Runtime, WorkerSettings
@@ -53,6 +54,7 @@ class System:
 async def open_system(settings: Settings, registry: Registry, emit: Emitter) -> AsyncIterator[System]:
     """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
     artifacts = open_artifacts(artifact_settings(settings))
+    await warm_up()
     wall = SystemClock()
     async with open_engine(settings.engine_url) as engine:
         runtime = Runtime(
@@ -90,6 +92,7 @@ def observe(settings: Settings) -> Emitter:
     emit = Emitter()
     as_json = {"auto": None, "json": True, "console": False}[settings.log_format]
     configure(settings.log_level, sys.stderr, json=as_json)
+    adopt_uncaught(lambda event, error: structlog.get_logger().error(event, exc_info=error))
     emit.subscribe(LogListener(structlog.get_logger()))
     if settings.sentry_dsn is not None:
         from tidegate.telemetry.sentry import configure_sentry

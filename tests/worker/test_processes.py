@@ -1,20 +1,27 @@
 """Children that run `cpu=True` handlers: reused, replaced, and deaf to what a handler does to them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import QUICK, House, eventually, lives, on_memory
+from tests.worker.house import QUICK, URLS, House, eventually, lives, open_house
 from tidegate.core.job import Status
 from tidegate.errors import ConfigError
 from tidegate.worker import processes
-
-pytestmark = on_memory  # a child knows nothing of stores
+from tidegate.worker.processes import Processes
 
 ONE_SLOT = replace(QUICK, slots=1)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """On one store only: a child knows nothing of stores."""
+    async with open_house(tmp_path, URLS["memory"]) as house:
+        yield house
 
 
 async def _child(house: House) -> int:
@@ -138,3 +145,15 @@ async def test_a_handler_that_a_child_could_not_find_is_refused_when_it_is_regis
 
     with pytest.raises(ConfigError, match="function of a module"):
         house.job("local", local, cpu=True)
+
+
+def test_a_killed_child_is_never_lent_again() -> None:
+    processes = Processes()
+    child = processes.lend()
+    child.kill()
+    processes.give_back(child)
+    other = processes.lend()
+    processes.give_back(other)
+    processes.close()
+
+    assert other is not child

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, NotRequired, TypedDict, assert_never
 
@@ -15,7 +16,7 @@ from tidegate.artifacts.store import ArtifactStore
 from tidegate.artifacts.tries import Tries
 from tidegate.errors import ConfigError
 
-__all__ = ["ArtifactSettings", "ArtifactStore", "open_artifacts"]
+__all__ = ["ArtifactSettings", "ArtifactStore", "open_artifacts", "warm_up"]
 
 _LONGEST_TRANSFER: Final = timedelta(hours=1)
 """A whole request; generous, because a slow reader slows the download that feeds it."""
@@ -43,6 +44,16 @@ def open_artifacts(
     tries = Tries(settings.attempts, settings.backoff, dice=dice, sleep=sleep)
     once = Tries(1, settings.backoff, dice=dice, sleep=sleep)
     return ArtifactStore(_backend(settings), tries, once=once, token=clock.token)
+
+
+async def warm_up() -> None:
+    """Make obstore start its threads now.
+
+    It starts them at its first call, and where that fails, for want of file descriptors, every later call
+    fails too: better at the start of a process than in the middle of its work.
+    """
+    with suppress(FileNotFoundError):
+        await MemoryStore().head_async("nothing")
 
 
 def _backend(settings: ArtifactSettings) -> Backend:

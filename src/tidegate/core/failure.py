@@ -63,6 +63,13 @@ def failure_of(error: BaseException) -> Failure:
     Attributes honoured where they make sense: `code` (str), `transient` (bool), `retry_after` (timedelta or
     seconds) and `status_code` or `status` (int), on the exception or on its `response`.
     """
+    try:
+        return _read(error)
+    except BaseException:  # even looking at a value may raise, where its class is somebody else's
+        return Failure(code=PROCESSING_ERROR, message="the handler raised an exception that can't be read")
+
+
+def _read(error: BaseException) -> Failure:
     code = _attribute(error, "code")
     transient = _attribute(error, "transient")
     return Failure(

@@ -17,7 +17,9 @@ from tidegate.context import Context, LocalFile
 from tidegate.core.failure import failure_of, failure_to_json
 from tidegate.core.job import Progress
 from tidegate.errors import ConfigError
-from tidegate.handlers import Handler, JobType, Registry, encode
+from tidegate.handlers import Handler, JobType, Registry
+from tidegate.telemetry.hooks import adopt_uncaught
+from tidegate.telemetry.redaction import clean_fields, trace
 from tidegate.worker.producing import produced
 
 _PR_SET_PDEATHSIG = 1
@@ -51,7 +53,7 @@ class PipeLog:
     pipe: Pipe
 
     def _say(self, level: str, event: str, details: dict[str, object]) -> None:
-        self.pipe.send({"log": level, "event": event, "details": json.loads(encode(details))})
+        self.pipe.send({"log": level, "event": str(event), "details": clean_fields(details)})
 
     def debug(self, event: str, **details: object) -> None:
         """See `context.Log`."""
@@ -70,9 +72,15 @@ class PipeLog:
         self._say("error", event, details)
 
 
+def _tell(event: str, error: BaseException) -> None:
+    frames = ", ".join(trace(error))
+    sys.stderr.write(f"{event} {type(error).__name__} {frames}\n")
+
+
 def main() -> None:
     """Answer calls until there are no more."""
     _die_with_parent()
+    adopt_uncaught(_tell)
     for number in (signal.SIGINT, signal.SIGTERM):
         # The worker ends this process; a signal sent to the whole group must not. Not SIG_IGN, which a
         # program that a handler starts would inherit.

@@ -1,5 +1,6 @@
 """Write what a run made into the artifact store, before it is settled."""
 
+import asyncio
 import json
 from datetime import UTC
 
@@ -24,14 +25,16 @@ async def keep(lease: Lease, made: Made, to: Runtime) -> Outcome:
             return made
     try:
         path = await _stored(lease, made, to)
-    except Exception as exc:  # ours, or whatever came of files that the handler has taken away again
+    except asyncio.CancelledError:
+        raise
+    except BaseException as exc:  # ours, a driver's panic, or what came of files that the handler took away again
         to.emit(ResultStoreFailed(job=ref(lease.job), error_type=type(exc).__name__))
         return Raised(failure=_unkept(exc))
     inline = made.result if made.result is not None and len(made.result) <= INLINE_RESULT_LIMIT else None
     return Returned(result=inline, result_path=path, degraded=made.degraded, served_by=made.served_by)
 
 
-def _unkept(error: Exception) -> Failure:
+def _unkept(error: BaseException) -> Failure:
     name = type(error).__name__
     # Any other error's text may hold a path of this machine, and a failure's message is shown to the user.
     told = str(error) if isinstance(error, TidegateError) else f"what the run saved can't be read back: {name}"
@@ -66,5 +69,7 @@ async def keep_error(lease: Lease, failure: Failure, to: Runtime) -> None:
     path = run_prefix(job.id, job.counters.runs, lease.token) + ERROR
     try:
         await to.artifacts.put(path, json.dumps(error).encode(), content_type="application/json")
-    except Exception as exc:  # nothing may keep a job from ending
+    except asyncio.CancelledError:
+        raise
+    except BaseException as exc:  # nothing may keep a job from ending
         to.emit(ResultStoreFailed(job=ref(job), error_type=type(exc).__name__))

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tidegate.context import Context, Saved
+from tidegate.context import Context, Log, Saved
 from tidegate.core.failure import Failure, failure_from_json
 from tidegate.core.job import Lost, Progress
 from tidegate.handlers import JobType
@@ -34,11 +34,12 @@ class Child:
             start_new_session=True,  # a terminal's Ctrl-C is the worker's to handle; and `kill` ends all it forked
         )
         self.runs = 0
+        self._doomed = False
 
     @property
     def alive(self) -> bool:
-        """Whether it can take another call."""
-        return self._process.poll() is None
+        """Whether it can take another call: not once it was killed, though it may take a moment to die."""
+        return not self._doomed and self._process.poll() is None
 
     def call(self, job_type: JobType, payload: bytes, context: Context) -> Made:
         """Run the handler there, passing on its progress and log lines. Lost: the process died of it.
@@ -67,6 +68,7 @@ class Child:
 
     def kill(self) -> None:
         """End it now, and whatever it has started."""
+        self._doomed = True
         if self._process.returncode is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -149,12 +151,20 @@ def _heard(message: dict[str, object], context: Context) -> Produced | Failure |
         case {"progress": float() | int() | None as fraction, "message": str() as text}:
             context.link.report(Progress(fraction=fraction, message=text))
         case {"log": str() as level, "event": str() as event, "details": dict() as details}:
-            getattr(context.log, level)(event, **details)
+            say(context.log, level, event, details)
         case {"failure": dict() as failure}:
             return failure_from_json(failure)
-        case _:
+        case {"result": _}:
             return _answer(message)
+        case _:
+            pass  # no word of ours: what counts is the answer that follows
     return None
+
+
+def say(log: Log, level: str, event: str, details: dict[str, object]) -> None:
+    """Write a handler's line; one that can't be written, for a field's name, is lost: no reason to fail a job."""
+    with suppress(TypeError):
+        getattr(log, level)(event, **details)
 
 
 def _answer(message: dict[str, object]) -> Produced:

@@ -4,6 +4,8 @@ The exception's text may hold what a user sent, so it goes to the job's error, w
 never to a log.
 """
 
+from contextlib import suppress
+
 from tidegate.context import Log
 from tidegate.core.failure import Failure, failure_of
 from tidegate.errors import Steer
@@ -12,6 +14,8 @@ from tidegate.telemetry.redaction import trace
 
 def raised(error: BaseException, log: Log) -> Failure:
     """The failure; a handler that chose its ending by a `Steer` has nothing to explain."""
+    failure = failure_of(error)
     if not isinstance(error, Steer):
-        log.warning("job.raised", error_type=type(error).__name__, traceback=trace(error))
-    return failure_of(error)
+        with suppress(Exception):  # an exception of somebody else's class may not even bear being looked at
+            log.warning("job.raised", error_type=failure.error_type, traceback=trace(error))
+    return failure

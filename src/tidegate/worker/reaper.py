@@ -74,8 +74,8 @@ class Reaper:
     async def sweep(self, *, dead_owners: tuple[Owner, ...] = (), only: tuple[JobId, ...] | None = None) -> int:
         """Reclaim one batch and settle it; how many there were. Raises EngineUnavailable.
 
-        A lease that this process works on is left alone, but not where a reader asks for `only` one job: that
-        one is overdue, and if its worker could settle it, it had.
+        A lease that this process works on is left alone: its run has a deadline of its own, by a clock that
+        does not jump.
         """
         to = self._ender.to
         request = ReclaimRequest(
@@ -84,7 +84,7 @@ class Reaper:
             lease_for=to.settings.lease_for,
             overdue_by=TIMEOUT_GRACE,
             dead=dead_owners,
-            keep=to.held.tokens if only is None else frozenset(),
+            keep=to.held.tokens,
             only=only,
         )
         taken = await to.engine.reclaim(request, to.nonce())

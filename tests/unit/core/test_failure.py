@@ -148,3 +148,22 @@ def test_odd_json_takes_the_defaults() -> None:
     assert failure_from_json({}) == plain
     odd = {"code": "", "message": None, "error_type": None, "transient": None, "retry_after": "1", "status": "503"}
     assert failure_from_json(odd) == plain
+
+
+class _Hostile(type):
+    """A class whose name can't be asked for."""
+
+    def __getattribute__(cls, name: str) -> object:
+        if name == "__name__":
+            raise RuntimeError("no name for you")
+        return super().__getattribute__(name)
+
+
+class _Unreadable(Exception, metaclass=_Hostile):
+    """An exception of such a class."""
+
+
+def test_an_exception_that_can_not_be_read_is_a_plain_failure() -> None:
+    failure = failure_of(_Unreadable("text"))
+
+    assert (failure.code, failure.error_type, failure.transient) == ("processing_error", "", True)
