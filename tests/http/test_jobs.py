@@ -30,6 +30,7 @@ async def test_the_status_of_a_queued_job_says_why_it_waits(api: httpx2.AsyncCli
         "result_path": None,
         "result_url": None,
         "error": None,
+        "error_type": None,
         "error_message": None,
         "started_at": None,
         "finished_at": None,
