@@ -15,7 +15,7 @@ from tidegate.core.job import Job, Status
 from tidegate.core.verbs import Claimed, ClaimRequest
 from tidegate.telemetry.events import WorkerStopped, WorkerStopping
 
-FIFTY = replace(QUICK, slots=60)
+FIFTY = replace(QUICK, slots=60, grace=timedelta(seconds=0.5))
 
 
 def _given_back(job: Job) -> bool:
@@ -50,7 +50,7 @@ async def test_fifty_running_jobs_finish_or_come_back_without_a_burned_attempt(h
     goes_on.set()
     await soon(stopping)
 
-    assert watch.seconds < QUICK.grace.total_seconds() + 1
+    assert watch.seconds < FIFTY.grace.total_seconds() + 1
     assert {(await house.look(job_id)).status for job_id in finishing} == {Status.SUCCEEDED}
     assert all([_given_back(await house.look(job_id)) for job_id in sleeping])
     failed = [await house.look(job_id) for job_id in fragile]
@@ -101,7 +101,7 @@ async def test_a_worker_that_stops_claims_nothing_more(house: House) -> None:
         await asyncio.sleep(60)
 
     house.job("sleeps", sleeps)
-    worker = await house.worker(replace(QUICK, slots=1))
+    worker = await house.worker(replace(QUICK, slots=1, grace=timedelta(0)))
     first = await house.submit("sleeps")
     await house.running(first)
     second = await house.submit("sleeps")
