@@ -100,11 +100,8 @@ def _check(request: JobRequest, now: datetime) -> None:
 
 
 def _check_times(request: JobRequest, now: datetime) -> None:
-    for name, instant in (("run_at", request.run_at), ("expires_at", request.expires_at)):
-        if instant is not None and instant.utcoffset() is None:
-            raise InvalidInput(name, "it has no time zone")
     for name, at in (("run_at", request.run_at), ("expires_at", request.expires_at)):
-        if at is not None and at.tzinfo is None:
+        if at is not None and at.utcoffset() is None:
             raise InvalidInput(name, "it needs a time zone: datetime.now(UTC) has one")
     if request.run_at is not None and request.delay is not None:
         raise InvalidInput("delay", "give run_at or delay, not both")

@@ -1,9 +1,8 @@
-"""Handlers that do what no handler should."""
+"""Coroutines that do what no handler should; see `hostile_threads` for plain functions."""
 
 import asyncio
 import contextlib
 import gc
-import os
 import shutil
 import signal
 import sys
@@ -40,9 +39,6 @@ class Serialises:
 
     def __repr__(self) -> str:
         raise Unheard
-
-
-# coroutines -----------------------------------------------------------------------------------------------
 
 
 async def exits() -> None:
@@ -209,75 +205,6 @@ async def collects_garbage() -> None:
     gc.collect()
 
 
-# plain functions, in threads --------------------------------------------------------------------------------
-
-
-def thread_exits() -> None:
-    sys.exit(1)
-
-
-def thread_interrupts() -> None:
-    raise KeyboardInterrupt
-
-
-def thread_stops_iteration() -> None:
-    raise StopIteration
-
-
-def thread_raises_unheard() -> None:
-    raise Unheard
-
-
-def thread_recurses() -> None:
-    thread_recurses()
-
-
-def thread_is_unprintable() -> None:
-    raise Unprintable
-
-
-def thread_says_cancelled() -> None:
-    raise asyncio.CancelledError
-
-
-def thread_returns_a_generator() -> object:
-    def never_mind() -> Iterator[int]:
-        yield 1
-        raise Unheard
-
-    return never_mind()
-
-
-def thread_returns_a_coroutine() -> object:
-    async def never() -> None:
-        return None
-
-    coroutine = never()
-    coroutine.close()
-    return coroutine
-
-
-def thread_changes_folder(ctx: Context) -> None:
-    before = os.getcwd()
-    os.chdir(ctx.scratch)
-    try:
-        with open("here.txt", "w") as file:
-            file.write("x")
-    finally:
-        os.chdir(before)
-
-
-def thread_runs_a_loop() -> int:
-    async def inner() -> int:
-        return 1
-
-    return asyncio.run(inner())
-
-
-def thread_changes_signals() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
 DEEDS = {
     exits: FAILED,
     interrupts: FAILED,
@@ -312,17 +239,5 @@ DEEDS = {
     starves_the_threads_of_the_loop: SUCCEEDED,
     changes_signals: SUCCEEDED,
     collects_garbage: SUCCEEDED,
-    thread_exits: FAILED,
-    thread_interrupts: FAILED,
-    thread_stops_iteration: FAILED,
-    thread_raises_unheard: FAILED,
-    thread_recurses: FAILED,
-    thread_is_unprintable: FAILED,
-    thread_says_cancelled: FAILED,
-    thread_returns_a_generator: FAILED,
-    thread_returns_a_coroutine: FAILED,
-    thread_changes_folder: SUCCEEDED,
-    thread_runs_a_loop: SUCCEEDED,
-    thread_changes_signals: FAILED,
 }
 """What each of them comes to."""

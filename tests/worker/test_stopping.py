@@ -18,31 +18,30 @@ from tidegate.telemetry.events import WorkerStopped, WorkerStopping
 FIFTY = replace(QUICK, slots=60, grace=timedelta(seconds=0.5))
 
 
+def _failed(job: Job) -> bool:
+    return job.status is Status.FAILED and job.error is not None and job.error.code == WORKER_SHUTDOWN
+
+
 def _given_back(job: Job) -> bool:
     return job.status is Status.QUEUED and job.attempts == 0 and job.counters.interruptions == 1
+
+
+async def _sleeps() -> None:
+    await asyncio.sleep(60)
 
 
 async def test_fifty_running_jobs_finish_or_come_back_without_a_burned_attempt(house: House) -> None:
     goes_on = asyncio.Event()
 
-    async def finishes() -> str:
+    async def finishes() -> None:
         await goes_on.wait()
-        return "done"
-
-    async def sleeps() -> None:
-        await asyncio.sleep(60)
-
-    async def sleeps_and_fails() -> None:
-        await asyncio.sleep(60)
 
     house.job("finishes", finishes)
-    house.job("sleeps", sleeps)
-    house.job("fragile", sleeps_and_fails, on_shutdown="fail")
+    house.job("sleeps", _sleeps)
+    house.job("fragile", _sleeps, on_shutdown="fail")
     worker = await house.worker(FIFTY)
-    finishing = await house.submit_many("finishes", 20)
-    sleeping = await house.submit_many("sleeps", 20)
-    fragile = await house.submit_many("fragile", 10)
-    await eventually(lambda: worker.running == 50)
+    finishing, sleeping, fragile = [await house.submit_many(name, 17) for name in ("finishes", "sleeps", "fragile")]
+    await eventually(lambda: worker.running == 51)
 
     watch = Watch()
     stopping = asyncio.create_task(house.stop(worker))
@@ -53,10 +52,17 @@ async def test_fifty_running_jobs_finish_or_come_back_without_a_burned_attempt(h
     assert watch.seconds < FIFTY.grace.total_seconds() + 1
     assert {(await house.look(job_id)).status for job_id in finishing} == {Status.SUCCEEDED}
     assert all([_given_back(await house.look(job_id)) for job_id in sleeping])
-    failed = [await house.look(job_id) for job_id in fragile]
-    assert {(job.status, job.error and job.error.code) for job in failed} == {(Status.FAILED, WORKER_SHUTDOWN)}
-    [stopped] = house.events(WorkerStopped)
-    assert stopped.given_back == 30
+    assert all([_failed(await house.look(job_id)) for job_id in fragile])
+    assert [event.given_back for event in house.events(WorkerStopped)] == [34]
+
+
+async def test_a_stopped_worker_holds_nothing_and_is_listed_no_more(house: House) -> None:
+    house.job("sleeps", _sleeps)
+    worker = await house.worker(replace(QUICK, grace=timedelta(0)))
+    await house.running(await house.submit("sleeps"))
+
+    await house.stop(worker)
+
     assert await house.engine.holders() == []
     assert await house.engine.workers() == []
 
@@ -80,10 +86,7 @@ async def test_what_was_given_back_runs_elsewhere_at_once(house: House) -> None:
 
 
 async def test_a_hurried_stop_does_not_wait_for_its_grace(house: House) -> None:
-    async def sleeps() -> None:
-        await asyncio.sleep(60)
-
-    house.job("sleeps", sleeps)
+    house.job("sleeps", _sleeps)
     worker = await house.worker(replace(QUICK, grace=timedelta(seconds=30)))
     job_id = await house.submit("sleeps")
     await house.running(job_id)
@@ -97,10 +100,7 @@ async def test_a_hurried_stop_does_not_wait_for_its_grace(house: House) -> None:
 
 
 async def test_a_worker_that_stops_claims_nothing_more(house: House) -> None:
-    async def sleeps() -> None:
-        await asyncio.sleep(60)
-
-    house.job("sleeps", sleeps)
+    house.job("sleeps", _sleeps)
     worker = await house.worker(replace(QUICK, slots=1, grace=timedelta(0)))
     first = await house.submit("sleeps")
     await house.running(first)

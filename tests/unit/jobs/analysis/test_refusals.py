@@ -50,7 +50,7 @@ LOG = "".join(f"2024-01-01 12:00:{second:02} INFO worker started and is waiting 
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "a.csv", Reason.BINARY, "PNG"),
         (b"%PDF-1.7\n%abc", "a.xlsx", Reason.BINARY, "PDF"),
         (b"\xff\xd8\xff\xe0" + bytes(50), "a", Reason.BINARY, "JPEG"),
-        (gzip.compress(b"a,b\n1,2\n"), "a.csv.gz", Reason.BINARY, "unpack"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "a.csv.gz", Reason.BINARY, "unpack"),
         (b"SQLite format 3\0" + bytes(100), "a.db", Reason.BINARY, "SQLite"),
         (bytes(range(256)) * 20, "a.csv", Reason.BINARY, "binary"),
         (b"\x01\x02\x03\x04" * 100, "a.csv", Reason.BINARY, "binary"),
