@@ -4,36 +4,20 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conformance import build
+from tests.conformance import build, lost
 from tests.conformance.build import OTHER_WORKER, REAPER, WORKER, new_job, seconds
 from tests.conformance.harness import Harness
 from tests.conformance.promises import promise
-from tidegate.core.job import Bury, Defer, JobId, Lease, Owner, Refund, Retry, Status, Succeed
+from tidegate.core.job import Bury, Defer, Owner, Refund, Retry, Status, Succeed
 from tidegate.core.query import Event
-from tidegate.core.verbs import Beat, Reason, Reclaimed
+from tidegate.core.verbs import Beat, Reason
 
 TICK = timedelta(microseconds=1)
-SECOND_REAPER = Owner("reaper-2")
-
-
-def _ids(taken: list[Reclaimed]) -> list[JobId]:
-    return [one.lease.job.id for one in taken]
-
-
-async def _running(harness: Harness, count: int) -> list[Lease]:
-    await build.submit(harness, *(new_job() for _ in range(count)))
-    return list((await build.claim(harness)).leases)
-
-
-async def _waiting(harness: Harness, *, expires_in: float = 10, delay: float = 0) -> JobId:
-    expires_at = harness.clock.now() + seconds(expires_in)
-    (job_id,) = await build.submit(harness, new_job(expires_at=expires_at, delay=seconds(delay)))
-    return job_id
 
 
 @promise("reclaim.expired")
 async def test_a_lease_is_taken_at_its_expiry_and_not_before(harness: Harness) -> None:
-    (lease,) = await _running(harness, 1)
+    (lease,) = await lost.running(harness, 1)
     harness.clock.advance(build.LEASE - TICK)
     assert await build.reclaim(harness) == []
     harness.clock.advance(TICK)
@@ -53,26 +37,26 @@ async def test_the_lease_that_ran_out_first_is_taken_first_up_to_the_limit(harne
         await build.claim_one(harness, lease_for=seconds(duration))
     harness.advance(60)
     assert await build.reclaim(harness, limit=0) == []
-    assert _ids(await build.reclaim(harness, limit=2)) == [ids[3], ids[1]]
-    assert _ids(await build.reclaim(harness, limit=9)) == [ids[4], ids[2], ids[0]]
+    assert lost.ids(await build.reclaim(harness, limit=2)) == [ids[3], ids[1]]
+    assert lost.ids(await build.reclaim(harness, limit=9)) == [ids[4], ids[2], ids[0]]
 
 
 @promise("reclaim.expired")
 async def test_what_a_reaper_lost_is_reclaimed_again(harness: Harness) -> None:
-    (lease,) = await _running(harness, 1)
+    (lease,) = await lost.running(harness, 1)
     harness.clock.advance(build.LEASE)
     first = await build.reclaim_one(harness)
     harness.clock.advance(build.LEASE - TICK)
-    assert await build.reclaim(harness, owner=SECOND_REAPER) == []
+    assert await build.reclaim(harness, owner=lost.SECOND_REAPER) == []
     harness.clock.advance(TICK)
-    second = await build.reclaim_one(harness, owner=SECOND_REAPER)
-    assert (second.lease.owner, second.reason) == (SECOND_REAPER, Reason.EXPIRED)
+    second = await build.reclaim_one(harness, owner=lost.SECOND_REAPER)
+    assert (second.lease.owner, second.reason) == (lost.SECOND_REAPER, Reason.EXPIRED)
     assert len({lease.token, first.lease.token, second.lease.token}) == 3
 
 
 @promise("reclaim.expired")
 async def test_renewed_and_ended_runs_are_left_alone(harness: Harness) -> None:
-    renewed, ended, retried = await _running(harness, 3)
+    renewed, ended, retried = await lost.running(harness, 3)
     harness.advance(20)
     await harness.engine.renew([Beat(renewed.job.id, renewed.token)], build.LEASE)
     await build.end(harness, ended, Succeed())
@@ -89,17 +73,17 @@ async def test_leases_of_dead_owners_are_taken_at_once_and_no_others(harness: Ha
     await build.claim_one(harness, owner=Owner("worker-11"))
     assert await build.reclaim(harness) == []
     taken = await build.reclaim(harness, dead=(OTHER_WORKER, WORKER, Owner("nobody")))
-    assert sorted(_ids(taken)) == sorted([mine.job.id, theirs.job.id])
+    assert sorted(lost.ids(taken)) == sorted([mine.job.id, theirs.job.id])
     assert {one.reason for one in taken} == {Reason.EXPIRED}
     assert {one.former for one in taken} == {WORKER, OTHER_WORKER}
 
 
 @promise("reclaim.dead")
 async def test_a_dead_reapers_leases_are_taken_at_once_too(harness: Harness) -> None:
-    await _running(harness, 1)
+    await lost.running(harness, 1)
     await build.reclaim_one(harness, dead=(WORKER,))
-    assert await build.reclaim(harness, owner=SECOND_REAPER, dead=(WORKER,)) == []
-    taken = await build.reclaim_one(harness, owner=SECOND_REAPER, dead=(REAPER,))
+    assert await build.reclaim(harness, owner=lost.SECOND_REAPER, dead=(WORKER,)) == []
+    taken = await build.reclaim_one(harness, owner=lost.SECOND_REAPER, dead=(REAPER,))
     assert (taken.former, taken.reason) == (WORKER, Reason.EXPIRED)
 
 
@@ -138,7 +122,7 @@ async def test_only_the_newest_run_can_be_overdue(harness: Harness) -> None:
 @promise("reclaim.waited")
 @pytest.mark.parametrize("delay", [0, 60])
 async def test_a_job_that_still_waits_at_its_expiry_is_taken(harness: Harness, delay: float) -> None:
-    job_id = await _waiting(harness, delay=delay)
+    job_id = await lost.waiting(harness, delay=delay)
     harness.clock.advance(seconds(10) - TICK)
     assert await build.reclaim(harness) == []
     harness.clock.advance(TICK)
@@ -153,7 +137,7 @@ async def test_a_job_that_still_waits_at_its_expiry_is_taken(harness: Harness, d
 
 @promise("reclaim.waited")
 async def test_a_job_that_waits_for_a_retry_at_its_expiry_is_taken(harness: Harness) -> None:
-    await _waiting(harness)
+    await lost.waiting(harness)
     await build.end(harness, await build.claim_one(harness), Retry(delay=seconds(60), failure=build.failure()))
     harness.advance(10)
     assert (await build.reclaim_one(harness)).reason is Reason.WAITED
@@ -161,7 +145,7 @@ async def test_a_job_that_waits_for_a_retry_at_its_expiry_is_taken(harness: Harn
 
 @promise("reclaim.waited")
 async def test_a_run_under_way_at_its_expiry_is_left_alone(harness: Harness) -> None:
-    await _waiting(harness)
+    await lost.waiting(harness)
     await build.claim_one(harness)
     harness.advance(20)
     assert await build.reclaim(harness) == []
@@ -172,13 +156,13 @@ async def test_a_run_under_way_at_its_expiry_is_left_alone(harness: Harness) -> 
 async def test_a_job_that_waited_is_taken_as_such_again_when_its_reaper_died(
     harness: Harness, known_dead: bool
 ) -> None:
-    await _waiting(harness)
+    await lost.waiting(harness)
     harness.advance(10)
     await build.reclaim_one(harness)
-    assert await build.reclaim(harness, owner=SECOND_REAPER) == []
+    assert await build.reclaim(harness, owner=lost.SECOND_REAPER) == []
     harness.clock.advance(timedelta(0) if known_dead else build.LEASE)
     dead = (REAPER,) if known_dead else ()
-    again = await build.reclaim_one(harness, owner=SECOND_REAPER, dead=dead)
+    again = await build.reclaim_one(harness, owner=lost.SECOND_REAPER, dead=dead)
     assert (again.reason, again.lease.job.counters.runs) == (Reason.WAITED, 0)
 
 
@@ -187,34 +171,34 @@ async def test_a_job_that_waited_after_a_run_is_never_overdue_by_that_run(harnes
     (job_id,) = await build.submit(harness, new_job(expires_at=harness.clock.now() + seconds(900)))
     await build.end(harness, await build.claim_one(harness), Defer(delay=seconds(990), refund=Refund.CRASH))
     harness.advance(900)
-    assert _ids(await build.reclaim(harness, overdue_by=seconds(0))) == [job_id]
-    assert await build.reclaim(harness, owner=SECOND_REAPER, overdue_by=seconds(0)) == []
+    assert lost.ids(await build.reclaim(harness, overdue_by=seconds(0))) == [job_id]
+    assert await build.reclaim(harness, owner=lost.SECOND_REAPER, overdue_by=seconds(0)) == []
 
 
 @promise("reclaim.keep")
 async def test_no_lease_that_the_caller_keeps_is_taken_nor_counted_to_the_limit(harness: Harness) -> None:
-    kept, other = await _running(harness, 2)
+    kept, other = await lost.running(harness, 2)
     harness.clock.advance(build.LEASE)
     keep = frozenset({kept.token})
-    assert _ids(await build.reclaim(harness, keep=keep, limit=1, dead=(WORKER,))) == [other.job.id]
+    assert lost.ids(await build.reclaim(harness, keep=keep, limit=1, dead=(WORKER,))) == [other.job.id]
     harness.advance(700)
-    assert kept.job.id not in _ids(await build.reclaim(harness, keep=keep, dead=(WORKER,)))
+    assert kept.job.id not in lost.ids(await build.reclaim(harness, keep=keep, dead=(WORKER,)))
     await build.end(harness, kept, Succeed())
 
 
 @promise("reclaim.only")
 async def test_no_job_but_those_named_is_touched(harness: Harness) -> None:
-    leases = await _running(harness, 3)
-    waiting = [await _waiting(harness), await _waiting(harness)]
+    leases = await lost.running(harness, 3)
+    waiting = [await lost.waiting(harness), await lost.waiting(harness)]
     harness.clock.advance(build.LEASE)
     assert await build.reclaim(harness, only=(), dead=(WORKER,)) == []
     only = (leases[1].job.id, waiting[1], build.fresh_id())
-    assert sorted(_ids(await build.reclaim(harness, only=only))) == sorted(only[:2])
+    assert sorted(lost.ids(await build.reclaim(harness, only=only))) == sorted(only[:2])
     assert len(await build.reclaim(harness)) == 3
 
 
 @promise("reclaim.only")
 async def test_to_be_named_is_no_reason_to_be_taken(harness: Harness) -> None:
-    (lease,) = await _running(harness, 1)
+    (lease,) = await lost.running(harness, 1)
     queued, ended = await build.submit_one(harness), await build.finish(harness, type="other")
     assert await build.reclaim(harness, only=(lease.job.id, queued, ended)) == []

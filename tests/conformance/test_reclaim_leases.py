@@ -2,30 +2,13 @@
 
 import pytest
 
-from tests.conformance import build
+from tests.conformance import build, lost
 from tests.conformance.build import OTHER_WORKER, REAPER, WORKER, ReclaimChanges, new_job, seconds
 from tests.conformance.harness import Harness
 from tests.conformance.promises import promise
-from tidegate.core.job import Bury, Defer, JobId, Lease, Owner, Progress, Refund, Status, Succeed
+from tidegate.core.job import Bury, Defer, Owner, Progress, Refund, Status, Succeed
 from tidegate.core.query import Event
-from tidegate.core.verbs import Beat, Reason, Reclaimed, Renewal, Settled
-
-SECOND_REAPER = Owner("reaper-2")
-
-
-def _ids(taken: list[Reclaimed]) -> list[JobId]:
-    return [one.lease.job.id for one in taken]
-
-
-async def _running(harness: Harness, count: int) -> list[Lease]:
-    await build.submit(harness, *(new_job() for _ in range(count)))
-    return list((await build.claim(harness)).leases)
-
-
-async def _waiting(harness: Harness, *, expires_in: float = 10, delay: float = 0) -> JobId:
-    expires_at = harness.clock.now() + seconds(expires_in)
-    (job_id,) = await build.submit(harness, new_job(expires_at=expires_at, delay=seconds(delay)))
-    return job_id
+from tidegate.core.verbs import Beat, Reason, Renewal, Settled
 
 
 @promise("reclaim.fences")
@@ -51,7 +34,7 @@ async def test_the_former_token_is_dead_from_that_moment(
 
 @promise("reclaim.fences")
 async def test_a_reapers_own_former_token_is_dead_too(harness: Harness) -> None:
-    await _waiting(harness)
+    await lost.waiting(harness)
     harness.advance(10)
     first = await build.reclaim_one(harness)
     harness.clock.advance(build.LEASE)
@@ -68,15 +51,15 @@ async def test_what_a_reaper_took_is_taken_by_nobody_else_while_its_lease_lasts(
     await build.start(harness, timeout=seconds(20))
     harness.advance(after)
     first = await build.reclaim_one(harness, dead=dead)
-    assert await build.reclaim(harness, owner=SECOND_REAPER, dead=dead) == []
+    assert await build.reclaim(harness, owner=lost.SECOND_REAPER, dead=dead) == []
     harness.clock.advance(build.LEASE)
-    second = await build.reclaim_one(harness, owner=SECOND_REAPER)
+    second = await build.reclaim_one(harness, owner=lost.SECOND_REAPER)
     assert (second.lease.job.id, second.former) == (first.lease.job.id, WORKER)
 
 
 @promise("reclaim.counts-no-run")
 async def test_a_reclaimed_run_is_the_same_run_until_it_is_settled(harness: Harness) -> None:
-    (lease,) = await _running(harness, 1)
+    (lease,) = await lost.running(harness, 1)
     for _ in range(3):
         harness.clock.advance(build.LEASE)
         taken = await build.reclaim_one(harness)
@@ -89,7 +72,7 @@ async def test_a_reclaimed_run_is_the_same_run_until_it_is_settled(harness: Harn
 
 @promise("reclaim.counts-no-run")
 async def test_a_job_that_waited_too_long_has_no_run(harness: Harness) -> None:
-    job_id = await _waiting(harness)
+    job_id = await lost.waiting(harness)
     harness.advance(10)
     taken = await build.reclaim_one(harness)
     assert (taken.lease.job.counters.runs, taken.lease.job.attempts, taken.lease.job.started_at) == (0, 0, None)
@@ -99,9 +82,9 @@ async def test_a_job_that_waited_too_long_has_no_run(harness: Harness) -> None:
 
 @promise("reclaim.former")
 async def test_the_former_is_who_claimed_the_run_however_often_it_was_reclaimed(harness: Harness) -> None:
-    await _running(harness, 1)
+    await lost.running(harness, 1)
     formers = []
-    for reaper in (REAPER, SECOND_REAPER, REAPER):
+    for reaper in (REAPER, lost.SECOND_REAPER, REAPER):
         harness.clock.advance(build.LEASE)
         formers.append((await build.reclaim_one(harness, owner=reaper)).former)
     assert formers == [WORKER] * 3
@@ -109,7 +92,7 @@ async def test_the_former_is_who_claimed_the_run_however_often_it_was_reclaimed(
 
 @promise("reclaim.former")
 async def test_the_former_of_a_later_run_is_who_claimed_that(harness: Harness) -> None:
-    await _running(harness, 1)
+    await lost.running(harness, 1)
     taken = await build.reclaim_one(harness, dead=(WORKER,))
     await build.end(harness, taken.lease, Defer(delay=seconds(0), refund=Refund.CRASH))
     await build.claim_one(harness, owner=OTHER_WORKER)
@@ -118,7 +101,7 @@ async def test_the_former_of_a_later_run_is_who_claimed_that(harness: Harness) -
 
 @promise("reclaim.nonce")
 async def test_the_same_nonce_gives_what_it_took_and_takes_no_more(harness: Harness) -> None:
-    leases = await _running(harness, 13)
+    leases = await lost.running(harness, 13)
     nonce = build.nonce()
     harness.clock.advance(build.LEASE)
     first = await build.reclaim(harness, nonce, limit=12)
@@ -126,18 +109,18 @@ async def test_the_same_nonce_gives_what_it_took_and_takes_no_more(harness: Harn
     assert [one.lease for one in again] == [one.lease for one in first]
     assert {(one.reason, one.former) for one in again} == {(Reason.EXPIRED, WORKER)}
     assert (await build.steps(harness, first[0].lease.job.id)).count(Event.RECLAIMED) == 1
-    assert _ids(await build.reclaim(harness)) == [leases[12].job.id]
+    assert lost.ids(await build.reclaim(harness)) == [leases[12].job.id]
 
 
 @promise("reclaim.nonce")
 async def test_a_repeated_reclaim_leaves_out_what_it_no_longer_holds(harness: Harness) -> None:
-    await _running(harness, 3)
+    await lost.running(harness, 3)
     nonce = build.nonce()
     settled, lost, held = await build.reclaim(harness, nonce, dead=(WORKER,))
     await build.end(harness, settled.lease, Defer(delay=seconds(0), refund=Refund.CRASH))
     assert await build.claimed_ids(harness) == [settled.lease.job.id]
     keep = frozenset({held.lease.token})
-    await build.reclaim(harness, owner=SECOND_REAPER, dead=(REAPER,), keep=keep)
-    again = await build.reclaim(harness, nonce, dead=(WORKER, SECOND_REAPER))
+    await build.reclaim(harness, owner=lost.SECOND_REAPER, dead=(REAPER,), keep=keep)
+    again = await build.reclaim(harness, nonce, dead=(WORKER, lost.SECOND_REAPER))
     assert [one.lease for one in again] == [held.lease]
-    assert lost.lease.job.id not in _ids(again)
+    assert lost.lease.job.id not in lost.ids(again)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from pydantic import BaseModel
 
@@ -182,3 +183,11 @@ def signals_off() -> str:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir("/")
     return "deaf"
+
+
+def logs_oddly_and_gives_up(ctx: Context) -> None:
+    """Say what no line can say plainly, then fail: the failure must be what counts."""
+    say: Callable[..., object] = ctx.log.info
+    say(123)
+    ctx.log.info("caught", error=ValueError("x"), name="\udcff.csv")
+    raise GiveUp("must fail", code="meant")

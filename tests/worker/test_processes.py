@@ -157,3 +157,12 @@ def test_a_killed_child_is_never_lent_again() -> None:
     processes.close()
 
     assert other is not child
+
+
+async def test_odd_log_lines_of_a_child_neither_fail_its_job_nor_count_as_its_answer(house: House) -> None:
+    house.job("odd", cpu_jobs.logs_oddly_and_gives_up, cpu=True)
+    await house.worker()
+
+    job = await house.ended(await house.submit("odd"))
+
+    assert (job.status, job.attempts, job.error and job.error.code) == (Status.FAILED, 1, "meant")

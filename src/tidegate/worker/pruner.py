@@ -40,4 +40,4 @@ class Pruner:
         try:
             await self._to.artifacts.delete_prefix(job_prefix(job_id))
         except ArtifactError:
-            return  # left for the sweep by age, which finds folders of jobs that are known no more
+            return  # left for the sweeper, which finds folders of jobs that are known no more
