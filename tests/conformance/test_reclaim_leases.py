@@ -116,11 +116,11 @@ async def test_the_same_nonce_gives_what_it_took_and_takes_no_more(harness: Harn
 async def test_a_repeated_reclaim_leaves_out_what_it_no_longer_holds(harness: Harness) -> None:
     await lost.running(harness, 3)
     nonce = build.nonce()
-    settled, lost, held = await build.reclaim(harness, nonce, dead=(WORKER,))
+    settled, taken, held = await build.reclaim(harness, nonce, dead=(WORKER,))
     await build.end(harness, settled.lease, Defer(delay=seconds(0), refund=Refund.CRASH))
     assert await build.claimed_ids(harness) == [settled.lease.job.id]
     keep = frozenset({held.lease.token})
     await build.reclaim(harness, owner=lost.SECOND_REAPER, dead=(REAPER,), keep=keep)
     again = await build.reclaim(harness, nonce, dead=(WORKER, lost.SECOND_REAPER))
     assert [one.lease for one in again] == [held.lease]
-    assert lost.lease.job.id not in lost.ids(again)
+    assert taken.lease.job.id not in lost.ids(again)
