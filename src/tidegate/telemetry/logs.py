@@ -212,6 +212,7 @@ def _adopt_stdlib(level: Level) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)  # a server that ran here before may have set its own
     for name in ("alembic", "httpx2"):  # their everyday news is no news to whoever runs Tidegate
         logging.getLogger(name).setLevel(logging.WARNING)
     root = logging.getLogger()

@@ -149,6 +149,7 @@ def test_uvicorns_lines_are_taken_over_and_lose_the_query(written: Written) -> N
     access = logging.getLogger("uvicorn.access")
     access.addHandler(own)
     access.propagate = False
+    access.setLevel(logging.WARNING)
     written.configure()
     access.info('%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", "/jobs?error_text=Ada", "1.1", 200)
     (line,) = written.lines
