@@ -50,8 +50,12 @@ class Settings(BaseSettings):
     queues: dict[str, int] = Field(
         default_factory=lambda: {"high": 6, "default": 3, "low": 1}, description="Queues served, with their weights."
     )
-    lease: Duration = Field(timedelta(seconds=15), description="How long a lease lasts without renewal.")
-    poll: Duration = Field(timedelta(seconds=1), description="How often an idle worker asks for jobs.")
+    lease: Duration = Field(
+        timedelta(seconds=15), ge=timedelta(seconds=1), description="How long a lease lasts without renewal."
+    )
+    poll: Duration = Field(
+        timedelta(seconds=1), ge=timedelta(milliseconds=10), description="How often an idle worker asks for jobs."
+    )
     grace: Duration = Field(timedelta(seconds=30), description="Time that running jobs get at a stop.")
     job_timeout: Duration = Field(
         timedelta(seconds=600),
@@ -68,7 +72,18 @@ class Settings(BaseSettings):
     upload_limit: int = Field(20 * 1024 * 1024, ge=1, description="Bytes of an uploaded file.")
     upload_kept: Duration = Field(timedelta(hours=24), description="How long an uploaded file is kept.")
     limit_user_per_hour: int = Field(60, ge=0, description="Jobs that a user may submit per hour; 0: no limit.")
-    limit_ip_per_minute: int = Field(60, ge=0, description="POSTs that an address may make per minute; 0: no limit.")
+    limit_ip_per_minute: int = Field(
+        60,
+        ge=0,
+        validation_alias=_names("TIDEGATE_LIMIT_IP_PER_MINUTE", "RATE_LIMIT_MAX"),
+        description="POSTs that an address may make per minute, or per window if one is set; 0: no limit.",
+    )
+    limit_ip_window: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        validation_alias=_names("TIDEGATE_LIMIT_IP_WINDOW", "RATE_LIMIT_WINDOW"),
+        description="The window in which an address's POSTs are counted.",
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")

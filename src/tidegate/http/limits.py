@@ -17,7 +17,7 @@ from tidegate.ports import Documents
 _log = logging.getLogger(__name__)
 
 HOUR: Final = timedelta(hours=1)
-MINUTE: Final = timedelta(minutes=1)
+_ENQUEUE: Final = "enqueue:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ NOTHING_TAKEN: Final = Grant("", {})
 def enqueue(settings: Settings, user_id: str) -> list[Take]:
     """What one accepted job counts against."""
     limit = settings.limit_user_per_hour
-    return [Take(key=f"enqueue:user:{user_id}", n=1, limit=limit, window=HOUR)] if limit else []
+    return [Take(key=f"{_ENQUEUE}user:{user_id}", n=1, limit=limit, window=HOUR)] if limit else []
 
 
 def post(settings: Settings, address: str) -> list[Take]:
     """What one POST counts against."""
     limit = settings.limit_ip_per_minute
-    return [Take(key=f"post:ip:{address}", n=1, limit=limit, window=MINUTE)] if limit else []
+    return [Take(key=f"post:ip:{address}", n=1, limit=limit, window=settings.limit_ip_window)] if limit else []
 
 
 class Limits:
@@ -79,8 +79,11 @@ class Limits:
 
 
 def _rate_limited(take: Take, taken: Taken) -> RateLimited:
-    what = "jobs an hour of this user" if take.window == HOUR else "POSTs a minute from this address"
-    message = f"more than {take.limit} {what}: try again in {seconds_up(taken.retry_after)} s"
+    what = "jobs of this user" if take.key.startswith(_ENQUEUE) else "POSTs from this address"
+    message = (
+        f"more than {take.limit} {what} in {take.window.total_seconds():g} s: "
+        f"try again in {seconds_up(taken.retry_after)} s"
+    )
     return RateLimited(message, retry_after=taken.retry_after, limit=take.limit)
 
 
