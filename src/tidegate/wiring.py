@@ -24,7 +24,7 @@ from tidegate.handlers import Registry
 from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter
 from tidegate.telemetry.hooks import adopt_uncaught
-from tidegate.telemetry.logs import LogListener, configure
+from tidegate.telemetry.logs import LogListener, configure, told_at
 from tidegate.worker.reaper import settle_overdue
 from tidegate.worker.runtime import Fetch, Runtime, WorkerSettings
 from tidegate.worker.worker import Worker
@@ -93,7 +93,7 @@ def observe(settings: Settings) -> Emitter:
     as_json = {"auto": None, "json": True, "console": False}[settings.log_format]
     configure(settings.log_level, sys.stderr, json=as_json)
     adopt_uncaught(lambda event, error: structlog.get_logger().error(event, exc_info=error))
-    emit.subscribe(LogListener(structlog.get_logger()))
+    emit.subscribe(LogListener(structlog.get_logger()), told_at(settings.log_level))
     if settings.sentry_dsn is not None:
         from tidegate.telemetry.sentry import configure_sentry
 

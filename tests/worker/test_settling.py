@@ -7,13 +7,14 @@ from itertools import count
 import pytest
 
 from tests.worker.house import eventually, soon
+from tidegate.batching import MOST
 from tidegate.clock import FakeClock
 from tidegate.core.job import Ending, JobId, Succeed, Token
 from tidegate.core.verbs import Settled
 from tidegate.engines.memory import MemoryEngine
 from tidegate.telemetry.events import Emitter
 from tidegate.worker.outage import Outage
-from tidegate.worker.settling import BATCH, Settler
+from tidegate.worker.settling import Settler
 
 _numbers = count(1)
 
@@ -71,9 +72,9 @@ async def test_endings_that_come_during_a_call_share_the_next(store: Store, sett
 
 
 async def test_no_call_is_larger_than_a_batch(store: Store, settler: Settler) -> None:
-    await asyncio.gather(*(settler.settle(_ending()) for _ in range(BATCH + 1)))
+    await asyncio.gather(*(settler.settle(_ending()) for _ in range(MOST + 1)))
 
-    assert store.sizes == [BATCH, 1]
+    assert store.sizes == [MOST, 1]
 
 
 async def test_an_ending_that_the_engine_cannot_take_does_not_spoil_the_others(store: Store, settler: Settler) -> None:

@@ -5,7 +5,7 @@ payload or a result, which may hold what a user sent.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -254,7 +254,8 @@ class Emitter:
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[tuple[Listener, Collection[type[Event]] | None], ...] = ()
+        self._hearing: dict[type[Event], tuple[tuple[int, Listener], ...]] = {}
         self._failures: dict[int, int] = {}  # by the listener's place
         self._lock = threading.Lock()
 
@@ -263,14 +264,30 @@ class Emitter:
         """How often listeners raised."""
         return sum(self._failures.values())
 
-    def subscribe(self, listener: Listener) -> None:
-        """Tell `listener` of every event from now on."""
+    def subscribe(self, listener: Listener, kinds: Collection[type[Event]] | None = None) -> None:
+        """Tell `listener` of every event from now on, or only of those `kinds`."""
         with self._lock:
-            self._listeners = (*self._listeners, listener)
+            self._listeners = (*self._listeners, (listener, kinds))
+            self._hearing = {}
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to that kind: no other event needs to be made."""
+        return bool(self._to(kind))
+
+    def _to(self, kind: type[Event]) -> tuple[tuple[int, Listener], ...]:
+        hearing = self._hearing.get(kind)
+        if hearing is None:
+            with self._lock:
+                hearing = self._hearing[kind] = tuple(
+                    (place, listener)
+                    for place, (listener, kinds) in enumerate(self._listeners)
+                    if kinds is None or kind in kinds
+                )
+        return hearing
 
     def __call__(self, event: Event) -> None:
         """Tell of one event; never raises an Exception."""
-        for place, listener in enumerate(self._listeners):
+        for place, listener in self._to(type(event)):
             try:
                 listener(event)
             except Exception as exc:  # somebody else's code, and no reason to fail a job

@@ -45,6 +45,7 @@ _ENDINGS: Final[Mapping[Ended, tuple[Level, str]]] = {
     Ended.FAILED: ("error", "job.failed"),
     Ended.CANCELLED: ("info", "job.cancelled"),
 }
+_GRAVITY: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _STEPS: Final[Mapping[type[Event], tuple[Level, str]]] = {
     events.Submitted: ("info", "job.enqueued"),
     events.Replayed: ("info", "job.replayed"),
@@ -151,6 +152,14 @@ def _ending(event: events.Finished) -> dict[str, Field]:
 
 def _ms(duration: timedelta) -> float:
     return round(duration.total_seconds() * 1_000, 3)
+
+
+def told_at(level: Level) -> frozenset[type[Event]]:
+    """The kinds of events that may leave a line where lines of at least `level` are written."""
+    least = _GRAVITY[level]
+    kinds = {kind for kind, (grave, _) in _STEPS.items() if _GRAVITY[grave] >= least}
+    endings = {events.Finished} if any(_GRAVITY[grave] >= least for grave, _ in _ENDINGS.values()) else set()
+    return frozenset(kinds | endings)
 
 
 class LogListener:

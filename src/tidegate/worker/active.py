@@ -1,8 +1,10 @@
 """A run under way in this worker, and all of them together."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from tidegate.core.job import Lease, Progress, Token
 from tidegate.core.verbs import Beat
@@ -22,27 +24,31 @@ class Active:
     """One run. It is the context's `Link`; `report` and `stopped` may be called from any thread.
 
     `interrupt` makes the handler notice a stop, and is set by whoever performs it; `on_stop` is told as
-    well. `performed` once the handler has ended; `ending` once somebody has decided what comes of the run, and
-    `settled` when the store has taken that: until then the lease must be kept.
+    well. `due` is when its timeout is over, by the clock of `started`; `task` is held here so that it is not
+    forgotten. `performed` once the handler has ended; `ending` once somebody has decided what comes of the run,
+    and `settled` when the store has taken that: until then the lease must be kept. `closed` once it is over.
     """
 
     lease: Lease
     started: float
+    on_stop: Callable[["Active"], None]
+    due: float = inf
+    task: asyncio.Task[None] | None = None
     why: Stop | None = None
     performed: bool = False
     ending: bool = False
     settled: bool = False
+    closed: bool = False
     interrupt: Callable[[], object] | None = None
-    on_stop: Callable[[], None] | None = None
     _progress: Progress | None = None
 
     def stop(self, why: Stop) -> None:
         """Make the run end; the first reason stands, and none once it is ending. On the worker's loop only."""
         if self.why is None and not self.ending:
             self.why = why
-            for told in (self.interrupt, self.on_stop):
-                if told is not None:
-                    told()
+            if self.interrupt is not None:
+                self.interrupt()
+            self.on_stop(self)
 
     def report(self, progress: Progress) -> None:
         """Keep the newest progress for the next beat."""
@@ -110,6 +116,9 @@ class Actives:
     def __init__(self, held: Held) -> None:
         self._runs: dict[Token, Active] = {}
         self._held = held
+        self._performed = 0
+        self.none = asyncio.Event()
+        self.none.set()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -117,7 +126,7 @@ class Actives:
     @property
     def busy(self) -> int:
         """How many handlers run now."""
-        return sum(1 for run in self if not run.performed)
+        return len(self._runs) - self._performed
 
     def __iter__(self) -> Iterator[Active]:
         return iter(list(self._runs.values()))
@@ -126,16 +135,25 @@ class Actives:
         """A run begins."""
         self._runs[run.lease.token] = run
         self._held.add(run.lease.token)
+        self.none.clear()
+
+    def performed(self, run: Active) -> None:
+        """A run's handler has ended; the run has not."""
+        run.performed = True
+        self._performed += 1
 
     def remove(self, run: Active) -> None:
         """A run has ended, its handler too."""
         del self._runs[run.lease.token]
         self._held.remove(run.lease.token)
+        self._performed -= run.performed
+        if not self._runs:
+            self.none.set()
 
     def upstreams(self) -> dict[str, int]:
         """How many runs each upstream has here."""
         counts: dict[str, int] = {}
-        for run in self:
+        for run in self._runs.values():
             upstream = run.lease.job.lane.upstream
             if upstream is not None:
                 counts[upstream] = counts.get(upstream, 0) + 1

@@ -1,14 +1,16 @@
 """Decide what becomes of a job whose run has ended, and settle it."""
 
+import asyncio
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from tidegate.core.failure import PROCESSING_ERROR, Failure
 from tidegate.core.job import Bury, Ending, Lease, Outcome, Settlement
 from tidegate.core.lifecycle import decide
 from tidegate.core.verbs import Settled
-from tidegate.telemetry.events import EndingLost, finished, ref
+from tidegate.telemetry.events import EndingLost, Finished, finished, ref
 from tidegate.worker.keeping import keep_error
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.settling import Settler
@@ -24,6 +26,32 @@ class Ender:
 
     to: Runtime
     settler: Settler
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def end(self, lease: Lease, outcome: Outcome, latency: timedelta, then: Callable[[], None]) -> None:
+        """Settle without waiting, as `settle` does; `then` is called when that is done.
+
+        The common ending takes no task of its own: it joins the endings of its moment.
+        """
+        settlement = self._decided(lease, outcome)
+        if isinstance(settlement, Bury):
+            self.spawn(self._end(lease, outcome, latency, then))
+            return
+
+        def told(answer: Settled | Exception) -> None:
+            if answer is Settled.APPLIED:
+                self._tell(lease, settlement, latency)
+                then()
+            else:  # asked again, the store says the same
+                self.spawn(self._end(lease, outcome, latency, then))
+
+        self.settler.put(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement), told)
+
+    async def _end(self, lease: Lease, outcome: Outcome, latency: timedelta, then: Callable[[], None]) -> None:
+        try:
+            await self.settle(lease, outcome, latency)
+        finally:
+            then()
 
     async def settle(self, lease: Lease, outcome: Outcome, latency: timedelta | None) -> None:
         """Settle until the store has taken an ending or says that the lease is gone.
@@ -31,7 +59,7 @@ class Ender:
         A cancel that was committed meanwhile is decided anew. `latency` is how long the run took. An ending
         that the store can't take buries the job: left alone, it would run again for ever.
         """
-        settlement = decide(lease.job, outcome, now=self.to.clock.now(), dice=self.to.dice())
+        settlement = self._decided(lease, outcome)
         try:
             answer = await self._settle(lease, settlement)
         except Exception as exc:
@@ -40,14 +68,41 @@ class Ender:
             answer = await self._settle(lease, settlement)
         match answer:
             case Settled.APPLIED:
-                self.to.emit(finished(lease.job, settlement, now=self.to.clock.now(), latency=latency))
+                self._tell(lease, settlement, latency)
             case Settled.LOST:
                 self.to.emit(EndingLost(job=ref(lease.job)))
             case Settled.CANCELLING:
                 cancelled = replace(lease.job, cancel_requested_at=self.to.clock.now())
                 await self.settle(replace(lease, job=cancelled), outcome, latency)
 
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Do `work` in a task of its own, until `close`."""
+        task = asyncio.get_running_loop().create_task(_said(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Stop what is under way: what the store has not taken by now, it will reclaim."""
+        self.settler.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def _decided(self, lease: Lease, outcome: Outcome) -> Settlement:
+        return decide(lease.job, outcome, now=self.to.clock.now(), dice=self.to.dice())
+
     async def _settle(self, lease: Lease, settlement: Settlement) -> Settled:
         if isinstance(settlement, Bury):
             await keep_error(lease, settlement.failure, self.to)
         return await self.settler.settle(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement))
+
+    def _tell(self, lease: Lease, settlement: Settlement, latency: timedelta | None) -> None:
+        if self.to.emit.hears(Finished):
+            self.to.emit(finished(lease.job, settlement, now=self.to.clock.now(), latency=latency))
+
+
+async def _said(work: Coroutine[object, object, None]) -> None:
+    """Nobody awaits it: what it raises is said, not swallowed."""
+    try:
+        await work
+    except Exception as exc:
+        _log.error("the end of a run broke", exc_info=exc)

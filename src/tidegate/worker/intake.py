@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tidegate.core.fairness import Turn, charge, turns
-from tidegate.core.job import Owner
+from tidegate.core.job import Lease, Owner
 from tidegate.core.retry import delay
 from tidegate.core.verbs import Claimed, ClaimRequest
 from tidegate.errors import EngineUnavailable
-from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.active import Actives, Stop
 from tidegate.worker.outage import STORE_BACKOFF, Outage
 from tidegate.worker.runtime import Runtime
 
@@ -20,7 +20,7 @@ from tidegate.worker.runtime import Runtime
 class Calls:
     """`start` begins a run; `reap` is called when the store says that there is something to reclaim."""
 
-    start: Callable[[Active], None]
+    start: Callable[[Lease], None]
     reap: Callable[[], None]
 
 
@@ -110,9 +110,8 @@ class Intake:
         )
 
     def _take(self, claimed: Claimed) -> None:
-        started = self._to.clock.monotonic()
         for lease in claimed.leases:
-            self._calls.start(Active(lease, started))
+            self._calls.start(lease)
         if claimed.cancelling:
             wanted = set(claimed.cancelling)
             for active in self._actives:

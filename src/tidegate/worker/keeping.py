@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC
+from typing import Final, TypeGuard
 
 from tidegate.core.failure import ARTIFACT_FAILED, Failure
 from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised, Returned
@@ -16,13 +17,29 @@ RESULT = "result.json"
 ERROR = "error.json"
 
 
-async def keep(lease: Lease, made: Made, to: Runtime) -> Outcome:
-    """Store the run's artifacts and result; the outcome is `Raised` when they can't be kept. Never raises."""
+NOTHING: Final = Returned()
+
+
+def wants_keeping(made: Made) -> TypeGuard[Produced]:
+    """Whether there is anything to store."""
+    return isinstance(made, Produced) and (made.result is not None or bool(made.saved))
+
+
+def told(made: Made) -> Outcome:
+    """The outcome of a run that left nothing to store."""
     match made:
         case Failure():
             return Raised(failure=made)
         case Lost():
             return made
+        case Produced(degraded=False, served_by=None):
+            return NOTHING
+        case Produced():
+            return Returned(degraded=made.degraded, served_by=made.served_by)
+
+
+async def keep(lease: Lease, made: Produced, to: Runtime) -> Outcome:
+    """Store the run's artifacts and result; the outcome is `Raised` when they can't be kept. Never raises."""
     try:
         path = await _stored(lease, made, to)
     except asyncio.CancelledError:
@@ -43,8 +60,6 @@ def _unkept(error: BaseException) -> Failure:
 
 async def _stored(lease: Lease, made: Produced, to: Runtime) -> str | None:
     """Where the result is, None where there is none. A handler may have saved one itself."""
-    if made.result is None and not made.saved:
-        return None
     prefix = run_prefix(lease.job.id, lease.job.counters.runs, lease.token)
     for saved in made.saved:
         await to.artifacts.put(prefix + saved.name, saved.path, content_type=saved.content_type)

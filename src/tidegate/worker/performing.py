@@ -6,9 +6,10 @@ from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
+from typing import Final
 
 from tidegate.context import Context, LocalFile
-from tidegate.core.failure import INVALID_PAYLOAD, Failure, failure_of
+from tidegate.core.failure import INVALID_PAYLOAD, PROCESSING_ERROR, Failure, failure_of
 from tidegate.core.job import Owner
 from tidegate.errors import ArtifactNotFound, InvalidInput, TidegateError
 from tidegate.handlers import JobType, Mode
@@ -21,6 +22,8 @@ from tidegate.worker.raising import raised
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.scratch import Scratch
 from tidegate.worker.threads import Threads
+
+STOPPED: Final = Failure(code=PROCESSING_ERROR, message="it was stopped before it began")
 
 
 class Performer:
@@ -37,26 +40,19 @@ class Performer:
         await self._threads.run(self._scratch.close)
 
     async def perform(self, active: Active) -> Made:
-        """What came of the handler. Never raises, but when the worker itself is cancelled.
-
-        The handler has a task of its own: what it does to its task, it does not do to the run.
-        """
-        task = asyncio.create_task(self._guarded(active))
+        """What came of the handler, which is called in this very task. Never raises."""
+        task = asyncio.current_task()
         try:
-            with Interruptible(active, task.cancel):
-                return await task
-        except asyncio.CancelledError as exc:
-            if _cancelled_from_outside():
-                raise
-            return failure_of(exc)
-
-    async def _guarded(self, active: Active) -> Made:
-        try:
+            if task is None or active.why is not None:
+                return STOPPED
+            active.interrupt = task.cancel
             return await self._called(active)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as exc:
+            return failure_of(exc)
         except BaseException as exc:  # a handler's SystemExit must not end the worker
             return raised(exc, job_logger(ref(active.lease.job)))
+        finally:
+            active.interrupt = None
 
     async def _called(self, active: Active) -> Made:
         job = active.lease.job
@@ -130,11 +126,13 @@ class Performer:
             files=files,
         )
 
-    async def discard(self, active: Active) -> None:
-        """Remove the run's scratch folder, if it has made one."""
-        folder = self._scratch.take(active.lease.token)
-        if folder is not None:
-            await self._threads.run(partial(rmtree, folder, ignore_errors=True))
+    def left(self, active: Active) -> Path | None:
+        """The run's scratch folder, if it has made one; it is the caller's to remove."""
+        return self._scratch.take(active.lease.token)
+
+    async def remove(self, folder: Path) -> None:
+        """Remove a folder that a run left."""
+        await self._threads.run(partial(rmtree, folder, ignore_errors=True))
 
     async def close(self) -> None:
         """End idle processes at once; threads end when their handlers do."""
@@ -166,11 +164,6 @@ def _made(call: Callable[[], object], context: Context) -> Made:
 def _unfit(error: TidegateError) -> Failure:
     """A payload that no run can use: no other attempt would help."""
     return Failure(code=INVALID_PAYLOAD, message=str(error), error_type=type(error).__name__, transient=False)
-
-
-def _cancelled_from_outside() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _nothing() -> None:

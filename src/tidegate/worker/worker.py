@@ -4,13 +4,14 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from tidegate.clock import token
-from tidegate.core.job import Owner
+from tidegate.core.job import Lease, Owner
 from tidegate.core.query import WorkerInfo
 from tidegate.telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping
-from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.active import Actives, Stop
+from tidegate.worker.deadlines import Deadlines
 from tidegate.worker.ending import Ender
 from tidegate.worker.identity import identity
 from tidegate.worker.intake import Calls, Intake
@@ -19,7 +20,7 @@ from tidegate.worker.performing import Performer
 from tidegate.worker.pruner import Pruner
 from tidegate.worker.reaper import Reaper
 from tidegate.worker.renewal import Heart
-from tidegate.worker.run import Tools, run
+from tidegate.worker.run import Runs
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.settling import Settler
 from tidegate.worker.sweeper import Sweeper
@@ -39,7 +40,6 @@ class Worker:
         self.owner: Owner = identity(token())
         self._started_at = to.clock.now()
         self._actives = Actives(to.held)
-        self._runs: set[asyncio.Task[None]] = set()
         self._duties: list[asyncio.Task[None]] = []
         self._hurried = asyncio.Event()
 
@@ -49,11 +49,11 @@ class Worker:
         self._performer = Performer(to, self.owner)
         await self._performer.open()
         outage = Outage(to.emit, to.clock)
-        self._settler = Settler(to.engine, outage)
-        ender = Ender(to, self._settler)
-        self._reaper = Reaper(self.owner, ender, outage)
+        self._ender = Ender(to, Settler(to.engine, outage))
+        self._reaper = Reaper(self.owner, self._ender, outage)
+        self._deadlines = Deadlines(self._actives, to.clock)
         self._intake = Intake(self.owner, self._actives, to, outage, Calls(self._begin, self._reaper.ask))
-        self._tools = Tools(to, self._performer, ender, self._intake.freed)
+        self._runs = Runs(to, self._actives, self._performer, self._ender, self._deadlines, self._intake.freed)
         self._heart = Heart(to, self._actives, asyncio.get_running_loop(), self._info)
         self._heart.start()
         self._intaking = self._duty(self._intake.work, "intake")
@@ -79,9 +79,9 @@ class Worker:
             active.stop(Stop.SHUTDOWN)
         await self._finish(self._to.settings.stop_grace.total_seconds() + 1.0, until=asyncio.Event())
         await _ended([self._intaking, *self._duties])
-        self._settler.close()
-        for task in self._runs:
-            task.cancel()  # what it has not settled is anybody's to take over
+        self._deadlines.close()
+        self._ender.close()  # what it has not settled is anybody's to take over
+        self._runs.give_up()
         await self._heart.stop()
         await self._performer.close()
         self._to.emit(WorkerStopped(owner=self.owner, given_back=len(given_back)))
@@ -91,25 +91,14 @@ class Worker:
         """How many handlers run now."""
         return self._actives.busy
 
-    def _begin(self, active: Active) -> None:
-        self._actives.add(active)
-        task = asyncio.create_task(run(active, self._tools))
-        self._runs.add(task)
-        task.add_done_callback(lambda done: self._ended(active, done))
-
-    def _ended(self, active: Active, task: asyncio.Task[None]) -> None:
-        self._runs.discard(task)
-        self._actives.remove(active)
-        self._intake.freed()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the run of job %s broke", active.lease.job.id, exc_info=error)
+    def _begin(self, lease: Lease) -> None:
+        self._runs.begin(lease)
 
     async def _finish(self, seconds: float, *, until: asyncio.Event) -> None:
         """Wait for all runs, for so long, or until the event."""
-        runs, event = asyncio.gather(*self._runs, return_exceptions=True), asyncio.ensure_future(until.wait())
-        waiting = asyncio.shield(runs)  # the runs go on when the wait ends
-        await asyncio.wait((waiting, event), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        event.cancel()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._actives.none, until)]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await _ended(waiting)
 
     def _duty(self, work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
         return asyncio.create_task(_unfailing(work, name, self._to), name=f"tidegate-{name}")
@@ -129,7 +118,7 @@ class Worker:
         )
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+async def _ended(tasks: Sequence[asyncio.Task[object]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
