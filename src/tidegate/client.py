@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain, repeat
 
+from tidegate.batching import Batcher
 from tidegate.clock import Clock
 from tidegate.core.ids import is_uuid
 from tidegate.core.job import Body, Job, JobId, NewJob, Status
@@ -67,6 +68,9 @@ class Client:
 
     def __init__(self, reach: Reach) -> None:
         self._to = reach
+        self._submits = Batcher[NewJob, Receipt](lambda jobs: reach.engine.submit(jobs))
+        self._looks = Batcher[JobId, Job | None](lambda ids: reach.engine.get(ids))
+        self._keys = Batcher[tuple[str, str], tuple[JobId, str] | None](lambda keys: reach.engine.known(keys))
 
     async def submit(self, request: JobRequest) -> Accepted:
         """Accept one job, durably.
@@ -113,7 +117,7 @@ class Client:
         key = request.idempotency_key
         if key is None:
             return None
-        [known] = await self._to.engine.known([(request.user_id, key)])
+        known = await self._keys.ask((request.user_id, key))
         if known is None:
             return None
         job_id, first_print = known
@@ -124,12 +128,17 @@ class Client:
         return Accepted(job_id, created=False)
 
     async def _submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
-        """Submit, and once more when the outcome is unknown: ids are ours, so that is safe."""
+        """Submit, and once more when the outcome is unknown: ids are ours, so that is safe.
+
+        A single job shares its call with others'; several stay one step.
+        """
         try:
-            receipts = await self._to.engine.submit(jobs)
+            return await self._submit_once(jobs)
         except EngineUnavailable:
-            receipts = await self._to.engine.submit(jobs)
-        return receipts
+            return await self._submit_once(jobs)
+
+    async def _submit_once(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        return [await self._submits.ask(jobs[0])] if len(jobs) == 1 else await self._to.engine.submit(jobs)
 
     def _accepted(self, job: NewJob, receipt: Receipt, latency: timedelta) -> Accepted:
         match receipt.submission:
@@ -153,7 +162,7 @@ class Client:
     async def _get(self, job_id: str, user_id: str | None) -> Job:
         if not is_uuid(job_id):
             raise JobNotFound(job_id)
-        [job] = await self._to.engine.get([JobId(job_id)])
+        job = await self._looks.ask(JobId(job_id))
         if job is None or user_id not in (None, job.spec.user_id):
             raise JobNotFound(job_id)
         return job

@@ -15,6 +15,7 @@ class Store:
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
+        self.asked = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
         self.away = False
@@ -22,6 +23,7 @@ class Store:
     async def double(self, numbers: list[int]) -> Sequence[int]:
         """The call to share."""
         self.calls.append(numbers)
+        self.asked.set()
         await self.open.wait()
         if self.away:
             raise EngineUnavailable("away")
@@ -49,8 +51,7 @@ async def test_questions_that_come_during_a_call_share_the_next_one_up_to_its_bo
     store.open.clear()
     batcher = Batcher(store.double, most=4)
     asked = [asyncio.create_task(batcher.ask(0))]
-    while not store.calls:
-        await asyncio.sleep(0)
+    await store.asked.wait()
     asked += [asyncio.create_task(batcher.ask(n)) for n in range(1, 7)]
     await asyncio.sleep(0)
     store.open.set()
@@ -82,8 +83,7 @@ async def test_a_caller_that_goes_away_takes_nothing_from_the_others() -> None:
     store.open.clear()
     batcher = Batcher(store.double)
     gone, stays = asyncio.create_task(batcher.ask(1)), asyncio.create_task(batcher.ask(2))
-    while not store.calls:
-        await asyncio.sleep(0)
+    await store.asked.wait()
     gone.cancel()
     store.open.set()
     assert await stays == 4
@@ -92,12 +92,16 @@ async def test_a_caller_that_goes_away_takes_nothing_from_the_others() -> None:
 
 
 def test_callers_on_several_event_loops_never_meet() -> None:
-    batcher = Batcher(lambda numbers: asyncio.sleep(0.01, [2 * n for n in numbers]))
+    async def double(numbers: list[int]) -> list[int]:
+        await asyncio.sleep(0.01)
+        return [2 * n for n in numbers]
+
+    batcher = Batcher(double)
     answers: dict[int, list[int]] = {}
 
     def live(number: int) -> None:
         async def ask() -> list[int]:
-            return await asyncio.gather(*(batcher.ask(number) for _ in range(20)))
+            return list(await asyncio.gather(*(batcher.ask(number) for _ in range(20))))
 
         answers[number] = asyncio.run(ask())
 
