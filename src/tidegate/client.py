@@ -68,9 +68,18 @@ class Client:
 
     def __init__(self, reach: Reach) -> None:
         self._to = reach
-        self._submits = Batcher[NewJob, Receipt](lambda jobs: reach.engine.submit(jobs))
-        self._looks = Batcher[JobId, Job | None](lambda ids: reach.engine.get(ids))
-        self._keys = Batcher[tuple[str, str], tuple[JobId, str] | None](lambda keys: reach.engine.known(keys))
+        engine = reach.engine
+
+        async def submit(jobs: list[NewJob]) -> list[Receipt]:
+            return await engine.submit(jobs)
+
+        async def get(job_ids: list[JobId]) -> list[Job | None]:
+            return await engine.get(job_ids)
+
+        async def known(keys: list[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
+            return await engine.known(keys)
+
+        self._submits, self._looks, self._keys = Batcher(submit), Batcher(get), Batcher(known)
 
     async def submit(self, request: JobRequest) -> Accepted:
         """Accept one job, durably.
