@@ -41,7 +41,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEGATE_", frozen=True, extra="forbid", populate_by_name=True)
 
     data_dir: Path = Field(Path("tidegate-data"), description="Folder of the embedded store and local artifacts.")
-    engine: str = Field("", description="Engine URL; empty is SQLite in the data folder.")
+    engine: str = Field(
+        "",
+        validation_alias=_names("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL"),
+        description="Engine URL: sqlite:///, redis://, rediss://, unix://, postgresql://; empty is SQLite in the data folder.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     app: str = Field("", description="`module:attribute` of the Tidegate application to serve; empty: built-in types.")

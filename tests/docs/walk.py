@@ -30,7 +30,7 @@ class Step:
 @contextmanager
 def walked(page: Path, folder: Path, app: str = "") -> Iterator[list[Step]]:
     """Run a page's shell blocks, but for those that start the server, which is `app`, running already."""
-    server = Served(folder, TIDEGATE_APP=app)
+    server = Served(folder, {"TIDEGATE_APP": app})
     for name in ("examples", ".venv"):
         (folder / name).symlink_to(ROOT / name)
     try:

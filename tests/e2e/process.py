@@ -18,11 +18,14 @@ USER = {"X-User-ID": "ada"}
 class Served:
     """`tidegate serve` on a free port, killed or stopped at will and started again on the same data."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, words: tuple[str, ...] = ("serve",)
+    ) -> None:
         self.folder = folder
+        self.words = words
         self.ledger = folder / "ledger.txt"
         self.log = folder / "server.log"
-        self.settings = settings
+        self.settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +50,7 @@ class Served:
         note.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tidegate", "serve"], env=self.environment, stdout=log, stderr=log, cwd=ROOT
+                [sys.executable, "-m", "tidegate", *self.words], env=self.environment, stdout=log, stderr=log, cwd=ROOT
             )
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self._process.poll() is None:

@@ -38,3 +38,12 @@ def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str, monk
     with pytest.raises(ConfigError) as refused:
         load()
     assert name in str(refused.value)
+
+
+def test_the_store_is_found_under_the_names_that_platforms_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/jobs")
+    assert load().engine_url == "postgresql://localhost/jobs"
+    monkeypatch.setenv("REDIS_URL", "redis://localhost")
+    assert load().engine_url == "redis://localhost"
+    monkeypatch.setenv("TIDEGATE_ENGINE", "sqlite:////tmp/jobs.db")
+    assert load().engine_url == "sqlite:////tmp/jobs.db"
