@@ -21,7 +21,7 @@ DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast core-coverage check lint types docs format bench lock clean
+.PHONY: help setup run test test-fast core-coverage check lint types docs format bench bench-peers lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ format: $(DEV) ## rewrite the code as `make lint` wants it
 
 bench: $(DEV) ## throughput, latency and scale, printed as a table
 	$(BIN)/python -m bench
+
+bench-peers: $(DEV) ## the same beside other job libraries, in one run (installs them into .bench)
+	$(INDEX) $(BIN)/python -m bench.peers $(ARGS)
 
 lock: $(UV) ## resolve pyproject.toml into the lock files again, keeping versions that still fit
 	$(COMPILE) --group pyproject.toml:tools -o requirements-tools.lock

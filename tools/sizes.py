@@ -25,6 +25,7 @@ class Limit:
 
 FILE: Final = Limit(what="lines in a file", soft=300, hard=400)
 BODY: Final = Limit(what="lines in a function body", soft=25, hard=40)
+SUFFIXES: Final = frozenset({".py", ".lua", ".sql"})
 PARAMETERS: Final = Limit(what="parameters", soft=5, hard=5)
 
 
@@ -39,7 +40,7 @@ class Offence:
 
 
 def offences(where: str, source: str) -> Iterator[Offence]:
-    """What is too large in one module; `where` is its path, as it should be shown.
+    """What is too large in one module; `where` is its path, as it should be shown. Of Lua and SQL only the file counts.
 
     Length of a file is a hard matter in `src` only: a table of cases may be long.
     Raises SyntaxError where the source is no Python.
@@ -48,6 +49,8 @@ def offences(where: str, source: str) -> Iterator[Offence]:
     if lines > FILE.soft:
         in_src = Path(where).parts[:1] == ("src",)
         yield Offence(where=where, size=lines, limit=FILE, hard=in_src and lines > FILE.hard)
+    if not where.endswith(".py"):
+        return
     for name, function, method in _functions(ast.parse(source, where), "", in_class=False):
         place = f"{where}:{function.lineno} {name}"
         for size, limit in ((_body(function), BODY), (_parameters(function, method=method), PARAMETERS)):
@@ -85,9 +88,9 @@ def _parameters(function: Function, *, method: bool) -> int:
 
 
 def modules(roots: Sequence[Path]) -> Iterator[Path]:
-    """Every Python file under the roots, in name order; a root that is missing has none."""
+    """Every Python, Lua and SQL file under the roots, in name order; a root that is missing has none."""
     for root in roots:
-        yield from [root] if root.is_file() else sorted(root.rglob("*.py"))
+        yield from [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix in SUFFIXES)
 
 
 def table(found: Sequence[Offence]) -> str:

@@ -12,6 +12,8 @@ from typing import TypedDict, TypeVar, Unpack
 
 import pytest
 
+from tests.conformance.postgres_store import database
+from tests.conformance.valkey_store import namespace
 from tidegate.clock import Clock, token
 from tidegate.config import load
 from tidegate.core.fairness import Turn
@@ -32,11 +34,13 @@ from tidegate.worker.worker import Worker
 Answer = TypeVar("Answer")
 Heard = TypeVar("Heard")
 
-URLS = {"memory": "memory://", "sqlite": "sqlite:///{path}/tidegate.db"}
+STORES = ("memory", "sqlite", "valkey", "postgres")
 
 on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 on_memory = pytest.mark.parametrize("house", ["memory"], indirect=True)
 """For claims that take long to show and that the store has no part in."""
+on_python = pytest.mark.parametrize("house", ["memory", "sqlite"], indirect=True)
+"""For claims shown by changing a constant of the store's, which Lua and SQL have a copy of."""
 
 LEASE = timedelta(seconds=1)
 QUICK = WorkerSettings(
@@ -201,11 +205,29 @@ class House:
 
 
 @asynccontextmanager
+async def url_of(store: str, path: Path) -> AsyncIterator[str]:
+    """The URL of a fresh store."""
+    match store:
+        case "memory":
+            yield "memory://"
+        case "sqlite":
+            yield f"sqlite:///{path}/tidegate.db"
+        case "valkey":
+            async with namespace() as url:
+                yield url
+        case "postgres":
+            async with database() as url:
+                yield url
+        case _:
+            raise ValueError(store)
+
+
+@asynccontextmanager
 async def open_house(path: Path, url: str) -> AsyncIterator[House]:
     """A fresh house; its workers are stopped, hurried, at the end."""
     registry, emit, heard = Registry(), Emitter(), list[Event]()
     emit.subscribe(heard.append)
-    settings = load(data_dir=path, engine=url.format(path=path))
+    settings = load(data_dir=path, engine=url)
     async with open_system(settings, registry, emit) as system, AsyncExitStack() as stack:
         runtime = replace(system.runtime, settings=QUICK)
         yield House(system, runtime, registry, heard, stack)

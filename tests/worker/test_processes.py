@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import QUICK, URLS, House, eventually, lives, open_house
+from tests.worker.house import QUICK, House, eventually, lives, open_house
 from tidegate.core.job import Status
 from tidegate.errors import ConfigError
 from tidegate.worker import processes
@@ -20,7 +20,7 @@ ONE_SLOT = replace(QUICK, slots=1)
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """On one store only: a child knows nothing of stores."""
-    async with open_house(tmp_path, URLS["memory"]) as house:
+    async with open_house(tmp_path, "memory://") as house:
         yield house
 
 

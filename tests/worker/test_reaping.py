@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import AT_ONCE, QUICK, House, Watch, dead_owner, eventually
+from tests.worker.house import AT_ONCE, QUICK, House, Watch, dead_owner, eventually, on_python
 from tidegate.clock import token
 from tidegate.core import lifecycle
 from tidegate.core.failure import CRASHED, EXPIRED, QUARANTINED, TIMEOUT
@@ -183,6 +183,7 @@ def _keep_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, "SHORTEST_KEPT", timedelta(0))
 
 
+@on_python
 async def test_a_finished_job_past_its_retention_is_forgotten_with_its_artifacts(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +202,7 @@ async def test_a_finished_job_past_its_retention_is_forgotten_with_its_artifacts
     assert await house.artifacts(kept) == ["result.json"]
 
 
+@on_python
 async def test_pruning_goes_on_where_artifacts_cannot_be_removed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuses(prefix: str) -> int:
         raise ArtifactUnavailable("down")

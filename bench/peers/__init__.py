@@ -1,0 +1,1 @@
+"""Tidegate beside its rivals: `python -m bench.peers`. Each rival runs in its own environment, by one protocol."""
