@@ -22,13 +22,15 @@ class Harness:
     """One store: `engine` to drive, `clock` to move.
 
     `other` opens a second client on the same store, where the engine has such a thing; for engines that
-    live in one process it is the same engine again. `reopen` closes the store and opens it again.
+    live in one process it is the same engine again. `by_given_ranks` says which reading of a flow's last rank
+    the store follows, see `core.fairness`.
     """
 
     name: str
     engine: Engine
     clock: FakeClock
     other: Callable[[], AbstractAsyncContextManager[Engine]]
+    by_given_ranks: bool = False
 
     def advance(self, seconds: float) -> None:
         """Let time pass in the store."""
@@ -72,7 +74,26 @@ async def sqlite(path: Path) -> AsyncIterator[Harness]:
         yield Harness("sqlite", engine, clock, other)
 
 
-STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Harness]]] = {"memory": memory, "sqlite": sqlite}
+def valkey(path: Path) -> AbstractAsyncContextManager[Harness]:
+    """A namespace of a Redis or Valkey server."""
+    from tests.conformance.valkey_store import store
+
+    return store(path)
+
+
+def postgres(path: Path) -> AbstractAsyncContextManager[Harness]:
+    """A database of a PostgreSQL server."""
+    from tests.conformance.postgres_store import postgres as store
+
+    return store(path)
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Harness]]] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "valkey": valkey,
+    "postgres": postgres,
+}
 """Every engine there is. None may skip, subclass or override a clause."""
 
 

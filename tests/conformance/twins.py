@@ -52,7 +52,7 @@ class Twins:
         harness = self._run(self._opening.__aenter__())
         self.clock = harness.clock
         self.store: Engine = harness.engine
-        self.model = MemoryEngine(self.clock)
+        self.model = MemoryEngine(self.clock, by_given_ranks=harness.by_given_ranks)
         self._counted: list[Counts] = []
         self._versions: dict[int, int] = {}
         self._cursors = [feed.next for feed in self.both(lambda engine: engine.events(None))]

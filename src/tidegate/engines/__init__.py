@@ -8,14 +8,16 @@ from urllib.parse import unquote
 from tidegate.errors import ConfigError
 from tidegate.ports import Engine
 
-_FORMS: Final = "use sqlite:///path or memory://"
+_FORMS: Final = "use sqlite:///path, postgresql://host/database, redis://host or memory://"
 
 
 def open_engine(url: str) -> AbstractAsyncContextManager[Engine]:
     """The engine that `url` names, to be entered.
 
     `sqlite:///data/jobs.db` is a path below the working folder, `sqlite:////var/lib/jobs.db` one from the
-    root; `memory://` lives as long as the process. Raises ConfigError for anything else.
+    root; `postgresql://role:password@host/database` is a server's database; `redis://`, `rediss://`
+    and `unix://` name a Redis or Valkey server; `memory://` lives as long as the process. Raises ConfigError for
+    anything else.
     """
     scheme, _, rest = url.partition("://")
     match scheme:
@@ -27,10 +29,28 @@ def open_engine(url: str) -> AbstractAsyncContextManager[Engine]:
             from tidegate.engines.sql.sqlite.engine import SqliteEngine
 
             return SqliteEngine(_path(rest))
-        case "redis" | "rediss" | "unix" | "postgresql" | "postgres":
-            raise ConfigError(f"engines of {scheme}:// are not in this release: {_FORMS}")
+        case "postgresql" | "postgres":
+            return _postgres(url)
+        case "redis" | "rediss" | "unix":
+            return _redis(url)
         case _:
             raise ConfigError(f"engine {scheme + '://'!r} is unknown: {_FORMS}")
+
+
+def _redis(url: str) -> AbstractAsyncContextManager[Engine]:
+    try:
+        from tidegate.engines.redis.engine import RedisEngine
+    except ModuleNotFoundError as exc:
+        raise ConfigError(f"Redis needs {exc.name}: pip install 'tidegate[redis]'") from None
+    return RedisEngine(url)
+
+
+def _postgres(url: str) -> AbstractAsyncContextManager[Engine]:
+    try:
+        from tidegate.engines.sql.postgres.engine import PostgresEngine
+    except ModuleNotFoundError as exc:
+        raise ConfigError(f"PostgreSQL needs {exc.name}: pip install 'tidegate[postgres]'") from None
+    return PostgresEngine(url)
 
 
 def _path(rest: str) -> Path:

@@ -20,12 +20,6 @@ def test_each_scheme_opens_its_engine() -> None:
     assert isinstance(open_engine("sqlite:///data/jobs.db"), SqliteEngine)
 
 
-@pytest.mark.parametrize("url", ["redis://localhost", "rediss://h/0", "postgresql://u@h/db"])
-def test_an_engine_that_is_still_to_come_says_so(url: str) -> None:
-    with pytest.raises(ConfigError, match="not in this release: use sqlite:///path or memory://"):
-        open_engine(url)
-
-
 @pytest.mark.parametrize("url", ["mysql://h", "jobs.db", "", "memory://shared"])
 def test_an_unknown_engine_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="is unknown"):

@@ -43,13 +43,17 @@ from tidegate.engines.memory.state import Record, State, check_follow_up
 
 
 class MemoryEngine:
-    """An `Engine` in this process's memory; `now` comes from `clock`."""
+    """An `Engine` in this process's memory; `now` comes from `clock`.
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    `by_given_ranks` chooses the second reading of `core.fairness`: a flow's last rank is the highest it was given,
+    instead of the highest that one of its jobs in line has.
+    """
+
+    def __init__(self, clock: Clock | None = None, *, by_given_ranks: bool = False) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._bell = Bell()
-        self._state = State()
+        self._state = State(given={} if by_given_ranks else None)
         self._papers = Papers(self._state)
 
     async def __aenter__(self) -> Self:

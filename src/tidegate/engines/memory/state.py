@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from tidegate.core import steps
 from tidegate.core.fairness import rank
@@ -11,6 +12,9 @@ from tidegate.core.job import Job, JobId, Lane, Lease, NewJob, Owner, Status, To
 from tidegate.core.query import Event, HistoryEntry, WorkerInfo
 from tidegate.core.verbs import Document, Gate, Reason, Receipt, Submission, Take
 from tidegate.errors import InvalidInput
+
+Flow: TypeAlias = tuple[Lane, str, str, int]
+"""The jobs of one lane, type, user and priority."""
 
 
 @dataclass(slots=True)
@@ -90,7 +94,11 @@ class Grant:
 
 @dataclass(slots=True)
 class State:
-    """Everything. All access is under the engine's lock."""
+    """Everything. All access is under the engine's lock.
+
+    `given` holds the highest rank that each flow was given, for the second reading of `fairness`; it is None
+    for the first, the highest rank of those in line.
+    """
 
     records: dict[JobId, Record] = field(default_factory=dict)
     keys: dict[tuple[str, str], KeyRow] = field(default_factory=dict)
@@ -101,6 +109,7 @@ class State:
     nonces: dict[str, datetime] = field(default_factory=dict)
     workers: dict[Owner, tuple[WorkerInfo, datetime]] = field(default_factory=dict)
     feed: list[HistoryEntry] = field(default_factory=list)
+    given: dict[Flow, float] | None = None
     last_seq: int = 0
     last_turn: int = 0
     last_version: int = 0
@@ -132,6 +141,9 @@ class State:
             new = rank(line.virtual, self._last_rank(record.job), record.job.spec.priority)
             record.rank = new if record.rank is None else min(record.rank, new)
             record.ready = True
+            if self.given is not None:
+                flow = _flow(record.job)
+                self.given[flow] = max(self.given.get(flow, 0.0), record.rank)
 
     def line(self, job: Job) -> Line:
         """The line that a job stands in, made at need."""
@@ -139,6 +151,8 @@ class State:
         return self.lines.setdefault(key, Line(job.lane, job.spec.type, len(self.lines)))
 
     def _last_rank(self, job: Job) -> float | None:
+        if self.given is not None:
+            return self.given.get(_flow(job))
         ranks = [
             record.rank
             for record in self.records.values()
@@ -218,7 +232,7 @@ def check_follow_up(new: NewJob) -> None:
         raise InvalidInput("then", "a follow-up job has no idempotency key: its ending is its key")
 
 
-def _flow(job: Job) -> tuple[Lane, str, str, int]:
+def _flow(job: Job) -> Flow:
     return (job.lane, job.spec.type, job.spec.user_id, job.spec.priority)
 
 

@@ -1,1 +1,1 @@
-"""Jobs in a relational database: one schema, with SQLite on it now and room for PostgreSQL."""
+"""Jobs in a relational database: what SQLite and PostgreSQL share, and each of them."""

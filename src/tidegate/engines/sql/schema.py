@@ -1,4 +1,6 @@
-"""The one schema, as SQLAlchemy Core metadata; a test holds the migrations to it.
+"""The schema of SQLite's stores, as SQLAlchemy Core metadata; a test holds the migrations to it.
+
+PostgreSQL's is `postgres/sql/tables.sql`: what is one row here is split there by how often it is written.
 
 Instants are microseconds since 1970 (UTC), durations are microseconds, ranks are whole 1/512ths: integers
 throughout, so that every database orders, adds and returns them exactly. Nothing here is imported while

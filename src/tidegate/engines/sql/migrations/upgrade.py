@@ -1,7 +1,9 @@
 """Running the migrations on a store."""
 
 import sqlite3
+from io import StringIO
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from alembic import command
@@ -14,6 +16,9 @@ from sqlalchemy.pool import NullPool
 from tidegate.errors import EngineUnavailable, SchemaMismatch
 
 FOLDER: Final = Path(__file__).parent
+
+_alembic: Final = Lock()
+"""Alembic keeps what it works on in globals."""
 
 
 def config() -> Config:
@@ -37,6 +42,19 @@ def upgrade_sqlite(path: Path) -> None:
         raise EngineUnavailable(f"the store {path} can't be migrated ({exc}); it is as it was") from exc
     finally:
         engine.dispose()
+
+
+def written(schema: str, stored: str | None) -> str:
+    """What is missing in a PostgreSQL store of the revision `stored` (None: an empty one), as SQL."""
+    alembic = config()
+    alembic.attributes["schema"] = schema
+    alembic.output_buffer = StringIO()
+    try:
+        with _alembic:
+            command.upgrade(alembic, f"{stored or 'base'}:head", sql=True)
+    except CommandError as exc:
+        raise SchemaMismatch(f"the store has a schema that no release had ({exc}): restore it") from exc
+    return alembic.output_buffer.getvalue()
 
 
 def upgrade(connection: Connection) -> None:

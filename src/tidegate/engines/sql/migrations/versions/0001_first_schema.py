@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import SchemaItem
 
+from tidegate.engines.sql.migrations import postgres
+
 revision: Final = "0001"
 down_revision: Final = None
 
@@ -16,6 +18,9 @@ _CLUSTERED: Final = {"sqlite_with_rowid": False}
 
 def upgrade() -> None:
     """Make all tables."""
+    if op.get_context().dialect.name == "postgresql":
+        postgres.make_all()
+        return
     _places()
     _jobs()
     _beside_jobs()

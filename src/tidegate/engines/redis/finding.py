@@ -1,0 +1,190 @@
+"""find: jobs that match, newest first, at a bounded cost.
+
+The store walks one index and sifts by status and line; what is finer is sifted here.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tidegate.core import lifecycle
+from tidegate.core.job import Job, Phase, Status
+from tidegate.core.query import JobQuery, Page
+from tidegate.engines.redis.codec import Kinds, instant, stamp
+from tidegate.engines.redis.lines import Lines
+from tidegate.engines.redis.records import STATUSES, read_job
+from tidegate.engines.redis.scripts import Answer, Scripts
+from tidegate.engines.redis.wire import Part
+
+MOST_EXAMINED: Final = 1_000
+"""Jobs that one call looks at; with an offset, as many more as that skips."""
+
+_STATUS_OF: Final = {
+    Phase.SCHEDULED: Status.QUEUED,
+    Phase.READY: Status.QUEUED,
+    Phase.PARKED: Status.QUEUED,
+    Phase.PAUSED: Status.QUEUED,
+    Phase.RETRYING: Status.QUEUED,
+    Phase.RUNNING: Status.RUNNING,
+    Phase.SUCCEEDED: Status.SUCCEEDED,
+    Phase.DEGRADED: Status.SUCCEEDED,
+    Phase.FAILED: Status.FAILED,
+    Phase.DEAD_LETTER: Status.FAILED,
+    Phase.CANCELLED: Status.CANCELLED,
+}
+_INDEX_OF: Final = {
+    Status.QUEUED: "queued",
+    Status.RUNNING: "running",
+    Status.SUCCEEDED: "all",
+    Status.FAILED: "status:failed",
+    Status.CANCELLED: "status:cancelled",
+}
+_COUNTS_OF: Final[dict[Status | Phase, str]] = {
+    Status.QUEUED: "waiting,ready",
+    Status.RUNNING: "running",
+    Status.SUCCEEDED: "succeeded",
+    Status.FAILED: "dead,failed",
+    Status.CANCELLED: "cancelled",
+}
+_COUNTS_OF_PHASE: Final = {
+    Phase.RUNNING: "running",
+    Phase.FAILED: "failed",
+    Phase.DEAD_LETTER: "dead",
+    Phase.CANCELLED: "cancelled",
+}
+_EVERY_COUNT: Final = "waiting,ready,running,succeeded,dead,failed,cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A script's answer."""
+
+    now: int
+    total: int | None
+    next: int | None
+    shut: frozenset[str]
+    records: list[tuple[str, bytes]]
+
+
+async def find(scripts: Scripts, lines: Lines, query: JobQuery) -> Page:
+    """See `ports.JobReader.find`; `total` is told with the first page only."""
+    sifted = _sifted(query)
+    skip, enough = (query.offset, query.limit + 1) if sifted else (0, MOST_EXAMINED + query.offset)
+    found = await _search(scripts, lines, query, (MOST_EXAMINED + query.offset, skip, enough))
+    kinds = await lines.of(data for _, data in found.records)
+    now = instant(found.now)
+    jobs = [read_job(job_id, data, kinds) for job_id, data in found.records]
+    matches = [job for job in jobs if _matching(job, query, lifecycle.phase(job, now, found.shut))]
+    rest = matches if sifted else matches[query.offset :]
+    page = rest[: query.limit]
+    whole = found.next is None and query.after is None and not (sifted and query.offset)
+    return Page(
+        jobs=tuple(page),
+        next=page[-1].seq if len(rest) > query.limit else found.next,
+        total=len(matches) if whole and len(rest) <= query.limit else found.total,
+    )
+
+
+async def _search(scripts: Scripts, lines: Lines, query: JobQuery, bounds: tuple[int, int, int]) -> _Found:
+    while True:
+        known = len(lines.known)
+        answer = await scripts.run("find", *_question(query, lines.known), *bounds, _counted(query))
+        if answer != [b"lines"]:
+            return _read(answer)
+        await lines.up_to(known + 1)
+
+
+def _question(query: JobQuery, kinds: Kinds) -> list[Part]:
+    status = _status(query)
+    return [
+        _index(query),
+        "" if query.after is None else query.after,
+        "" if query.created_from is None else stamp(query.created_from),
+        "" if query.created_before is None else stamp(query.created_before),
+        "" if status is None else STATUSES.index(status),
+        _wanted(query, kinds),
+        len(kinds),
+    ]
+
+
+def _index(query: JobQuery) -> str:
+    status = _status(query)
+    if query.user_id:
+        return f"user:{query.user_id}"
+    return "all" if status is None else _INDEX_OF[status]
+
+
+def _status(query: JobQuery) -> Status | None:
+    return query.status if query.phase is None else _STATUS_OF[query.phase]
+
+
+def _names_lines(query: JobQuery) -> bool:
+    return any(name is not None for name in (query.type, query.queue, query.upstream))
+
+
+def _wanted(query: JobQuery, kinds: Kinds) -> str:
+    """The lines that a job may stand in to match, as the script takes them."""
+    if not _names_lines(query):
+        return ""
+    wanted = (
+        number
+        for number, (lane, type_) in kinds.items()
+        if (query.type is None or query.type == type_)
+        and (query.queue is None or query.queue == lane.queue)
+        and (query.upstream is None or query.upstream == lane.upstream)
+    )
+    return "," + "".join(f"{number}," for number in wanted)
+
+
+def _sifted(query: JobQuery) -> bool:
+    """Whether the script's own filters are all there is."""
+    finer = (query.tag, query.error_text, query.created_from, query.created_before)
+    own_phase = query.phase in (None, Phase.RUNNING, Phase.CANCELLED)
+    return own_phase and query.user_id != "" and all(value is None for value in finer)
+
+
+def _counted(query: JobQuery) -> str:
+    """What the store has counted that is the number of matches."""
+    status, finer = _status(query), (query.tag, query.error_text, query.created_from, query.created_before)
+    if query.after is not None or query.user_id == "" or any(value is not None for value in finer):
+        return ""
+    if query.user_id is not None:
+        return "index" if status is None and not _names_lines(query) else ""
+    if query.phase is not None:
+        return _COUNTS_OF_PHASE.get(query.phase, "")
+    return _EVERY_COUNT if status is None else _COUNTS_OF[status]
+
+
+def _read(answer: Answer) -> _Found:
+    now, total, after, shut, *rest = answer
+    names = int(shut or 0)
+    pairs = zip(rest[names::2], rest[names + 1 :: 2], strict=True)
+    return _Found(
+        now=int(now or 0),
+        total=None if total is None else int(total),
+        next=None if after is None else int(after),
+        shut=frozenset(name.decode() for name in rest[:names] if name is not None),
+        records=[(job_id.decode(), data) for job_id, data in pairs if job_id is not None and data is not None],
+    )
+
+
+def _matching(job: Job, query: JobQuery, phase: Phase) -> bool:
+    """Whether a job that the script let through passes every filter."""
+    return (
+        (query.phase is None or query.phase == phase)
+        and (query.user_id is None or query.user_id == job.spec.user_id)
+        and (query.tag is None or query.tag in job.spec.tags)
+        and (query.created_from is None or job.created_at >= query.created_from)
+        and (query.created_before is None or job.created_at < query.created_before)
+        and (query.error_text is None or _says(job, query.error_text))
+    )
+
+
+def _says(job: Job, text: str) -> bool:
+    if job.error is None:
+        return False
+    return any(_lower(text) in _lower(said) for said in (job.error.code, job.error.message))
+
+
+def _lower(text: str) -> str:
+    """ASCII letters in lower case, the others left."""
+    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)

@@ -1,0 +1,75 @@
+"""What may go wrong between us and the server, told as this package's errors.
+
+A message names the kind of the fault and its SQLSTATE. The server's own words are repeated only where they are
+about the connection: those about data may hold a payload.
+"""
+
+from typing import Final
+
+import asyncpg
+
+from tidegate.errors import ConfigError, EngineError, EngineUnavailable, InvalidInput, SchemaMismatch, TidegateError
+
+DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
+"""All that a call may raise; TimeoutError is an OSError."""
+
+TRY_AGAIN: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""Transactions that the server gave up to let another go on: nothing of them is left."""
+
+_ABOUT_THE_CONNECTION: Final = ("08", "25", "28", "3D", "53", "57")
+_ABOUT_THE_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
+
+
+def told(exc: BaseException) -> TidegateError:
+    """The error that stands for what a call raised; its outcome is unknown unless the error says otherwise."""
+    match exc:
+        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():
+            return InvalidInput("", "PostgreSQL keeps no text with a NUL character in it")
+        case asyncpg.DataError():
+            return InvalidInput("", f"a value is out of what PostgreSQL can keep ({_name(exc)})")
+        case asyncpg.InterfaceError() if isinstance(exc, ValueError):
+            return InvalidInput("", f"a value is out of what PostgreSQL can keep ({_name(exc)})")
+        case asyncpg.PostgresError():
+            return _answered(exc)
+        case TimeoutError():
+            return EngineUnavailable("the store did not answer in time: it is not known whether the call took effect")
+        case OSError():
+            return EngineUnavailable(f"the store can't be reached ({exc.strerror or _name(exc)})")
+        case _:
+            return EngineUnavailable(f"the connection to the store was lost ({_name(exc)})")
+
+
+def _answered(exc: asyncpg.PostgresError) -> EngineError:
+    state = exc.sqlstate or ""
+    if state in _ABOUT_THE_SCHEMA:
+        return SchemaMismatch(f"the store's schema is not the one this process opened ({_shown(exc)}): restart it")
+    if state.startswith("42501"):
+        return EngineUnavailable(f"this role may not do what an engine does ({_name(exc)}): grant it the schema")
+    return EngineUnavailable(f"the store did not carry out the call ({_shown(exc)}): try again")
+
+
+def refused(exc: BaseException) -> TidegateError:
+    """The error that stands for a server that can't be opened: a ConfigError where only its settings can help."""
+    match exc:
+        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
+            return ConfigError(f"PostgreSQL refuses this role or its password ({_shown(exc)})")
+        case asyncpg.InvalidCatalogNameError():
+            return ConfigError(f"there is no such database ({_shown(exc)}): create it, or name another")
+        case asyncpg.UndefinedObjectError() | asyncpg.CantChangeRuntimeParamError():
+            return ConfigError("the URL has an option that neither Tidegate nor PostgreSQL knows")
+        case ValueError():
+            return ConfigError("this PostgreSQL URL can't be read: use postgresql://user:password@host:5432/database")
+        case asyncpg.InsufficientPrivilegeError():
+            return ConfigError("this role may not make or change the store's schema: see the rights it needs")
+        case _:
+            return told(exc)
+
+
+def _name(exc: BaseException) -> str:
+    return type(exc).__name__
+
+
+def _shown(exc: asyncpg.PostgresError) -> str:
+    state = exc.sqlstate or "no SQLSTATE"
+    words = str(exc.args[0]) if state.startswith(_ABOUT_THE_CONNECTION) and exc.args else _name(exc)
+    return f"{words}, {state}"

@@ -1,0 +1,67 @@
+-- submit, where nothing is in the way: new jobs, due at once, none of which has the id or the key of another, into
+-- lines that there are. It fails (23505) and changes nothing where an id or a key is known already: `submit` then
+-- tells which; and (55P03) where an open transaction elsewhere holds one.
+--
+-- Returns nothing, in the shape of what `submit` returns. The columns are those of `accept`; one of nothing but NULL may be empty. Of the flows, numbered from 1,
+-- _flow_lines, _flow_users and _flow_priorities say what they are; _flows is that of each job, and _nths the job's
+-- place among those of its flow.
+CREATE OR REPLACE FUNCTION enter(
+    _at bigint, _ids uuid[], _line_ids integer[], _terms_ids integer[], _user_ids text[], _priorities smallint[],
+    _tags text[], _expires_ats bigint[], _timeouts bigint[], _keys text[], _fingerprints text[],
+    _request_ids text[], _traceparents text[], _payloads bytea[], _flows integer[], _nths integer[],
+    _flow_lines integer[], _flow_users text[], _flow_priorities smallint[]
+) RETURNS TABLE (place integer, fate text, job_id text)
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET lock_timeout = '500ms'
+AS $$
+#variable_conflict use_column
+DECLARE
+    _now bigint := coalesce(_at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    _bases bigint[] := ARRAY(
+        SELECT greatest(lines.reached, (
+            SELECT jobs.rank FROM jobs
+            WHERE jobs.line_id = a.line_id AND jobs.user_id = a.user_id AND jobs.priority = a.priority
+                AND jobs.stage IN (1, 2)
+            ORDER BY jobs.rank DESC LIMIT 1
+        ))
+        FROM unnest(_flow_lines, _flow_users, _flow_priorities) WITH ORDINALITY AS a(line_id, user_id, priority, o)
+        JOIN lines ON lines.id = a.line_id ORDER BY a.o
+    );
+BEGIN
+    IF _keys <> '{}' THEN
+        INSERT INTO idempotency (user_id, key, fingerprint, job_id)
+        SELECT a.user_id, a.key, a.fingerprint, a.id
+        FROM unnest(_user_ids, _keys, _fingerprints, _ids) AS a(user_id, key, fingerprint, id)
+        WHERE a.key IS NOT NULL ORDER BY a.user_id, a.key;
+    END IF;
+    WITH a AS MATERIALIZED (
+        SELECT nextval('seqs') AS seq, b.*
+        FROM unnest(
+            _ids, _line_ids, _terms_ids, _user_ids, _priorities, _tags, _expires_ats, _timeouts, _keys,
+            _fingerprints, _request_ids, _traceparents, _payloads, _flows, _nths
+        ) AS b(
+            id, line_id, terms_id, user_id, priority, tags, expires_at, timeout, key,
+            fingerprint, request_id, traceparent, payload, flow, nth
+        )
+    ), kept AS (
+        INSERT INTO specs (
+            seq, created_at, id, line_id, terms_id, priority, expires_at, user_id, tags, idempotency_key,
+            fingerprint, request_id, traceparent, payload
+        )
+        SELECT a.seq, _now, a.id, a.line_id, a.terms_id, a.priority, a.expires_at, a.user_id, a.tags, a.key,
+            a.fingerprint, a.request_id, a.traceparent, a.payload
+        FROM a
+    )
+    INSERT INTO jobs (seq, run_at, due_at, rank, expires_at, timeout, line_id, priority, stage, user_id)
+    SELECT a.seq, _now, _now, _bases[a.flow] + a.nth * (512 >> a.priority), a.expires_at, a.timeout, a.line_id,
+        a.priority, 1, a.user_id
+    FROM a;
+END
+$$

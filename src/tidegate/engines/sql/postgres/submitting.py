@@ -1,0 +1,85 @@
+"""submit and known."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+from tidegate.core.job import JobId, NewJob
+from tidegate.core.verbs import Receipt, Submission
+from tidegate.engines.sql.drafting import Draft
+from tidegate.engines.sql.postgres.columns import ARRAYS, AT_ONCE, Column, arrays, at_once, columns, cuts, make_lines
+from tidegate.engines.sql.postgres.faults import DRIVER, told
+from tidegate.engines.sql.postgres.pool import Connection
+from tidegate.engines.sql.postgres.store import Store
+
+_SUBMIT: Final = f"SELECT * FROM tidegate.submit($1::bigint, $2::boolean, $3::integer[], {arrays(4, ARRAYS)})"
+_ENTER: Final = f"SELECT * FROM tidegate.enter($1::bigint, {arrays(2, AT_ONCE)})"
+_KNOWN: Final = """
+SELECT known.job_id::text, known.fingerprint
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked(user_id, key, o)
+LEFT JOIN tidegate.idempotency AS known ON known.user_id = asked.user_id AND known.key = asked.key
+ORDER BY asked.o
+"""
+
+
+async def submit(store: Store, drafts: Sequence[Draft]) -> list[Receipt]:
+    """See `ports.JobQueue.submit`."""
+    asked = await columns(store, drafts)
+    rows = await store.run(lambda connection: _submit(store, connection, drafts, asked))
+    store.ring({f"queue:{draft.new.spec.lane.queue}" for draft in drafts})
+    return _receipts(drafts, rows)
+
+
+async def submit_in(store: Store, connection: Connection, drafts: Sequence[Draft]) -> list[Receipt]:
+    """The same in the transaction of `connection`; who waits for these jobs is not woken."""
+    await make_lines(store, drafts)
+    asked = await columns(store, drafts)
+    try:
+        rows = await _submit(store, connection, drafts, asked)
+    except DRIVER as exc:
+        raise told(exc) from None
+    return _receipts(drafts, rows)
+
+
+async def _submit(
+    store: Store, connection: Connection, drafts: Sequence[Draft], asked: Sequence[Column]
+) -> "list[asyncpg.Record]":
+    """Submit all at once, and as if nothing were known; then with care; and, where somebody keeps an id or a key in
+    doubt, one by one, so that only those are busy."""
+    sql, parts = store.address.sql(_SUBMIT), cuts([_names(draft.new) for draft in drafts])
+    plain = at_once(asked) if len(parts) == 1 else None
+    with suppress(asyncpg.LockNotAvailableError):
+        with suppress(asyncpg.UniqueViolationError):
+            if plain is not None:
+                return await _within(connection, store.address.sql(_ENTER), store.now, *plain)
+        return await _within(connection, sql, store.now, False, parts, *asked)
+    return await connection.fetch(sql, store.now, True, list(range(1, len(drafts) + 1)), *asked)
+
+
+async def _within(connection: Connection, sql: str, *arguments: object) -> "list[asyncpg.Record]":
+    """Fetch so that a failure does not spoil the transaction that the caller has open."""
+    if not connection.is_in_transaction():
+        return await connection.fetch(sql, *arguments)
+    async with connection.transaction():
+        return await connection.fetch(sql, *arguments)
+
+
+def _names(new: NewJob) -> tuple[object, ...]:
+    """What no other job may share."""
+    key = new.spec.idempotency_key
+    return (new.id,) if key is None else (new.id, (new.spec.user_id, key))
+
+
+def _receipts(drafts: Sequence[Draft], rows: "Sequence[asyncpg.Record]") -> list[Receipt]:
+    receipts = [Receipt(draft.new.id, Submission.CREATED) for draft in drafts]
+    for place, fate, job_id in rows:
+        receipts[place - 1] = Receipt(JobId(job_id), Submission(fate))
+    return receipts
+
+
+async def known(store: Store, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
+    """See `ports.JobQueue.known`."""
+    rows = await store.fetch(_KNOWN, [user_id for user_id, _ in keys], [key for _, key in keys])
+    return [None if job_id is None else (JobId(job_id), fingerprint) for job_id, fingerprint in rows]
