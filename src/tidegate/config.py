@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     engine: str = Field(
         "",
         validation_alias=_names("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL"),
-        description="Engine URL: sqlite:///, redis://, rediss://, unix://, postgresql://; empty is SQLite in the data folder.",
+        description="Engine URL: sqlite, redis, rediss, unix or postgresql; empty is SQLite in the data folder.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")

@@ -218,9 +218,11 @@ ProcessStep: TypeAlias = (
 )
 Event: TypeAlias = JobStep | ProcessStep
 Listener: TypeAlias = Callable[[Event], None]
+Kind: TypeAlias = type[Event] | Ended
+"""What listeners choose by: an event's class, or of `Finished` what it ended as."""
 
 
-_ENDED: Final[Mapping[type[Settlement], Ended]] = {
+ENDED: Final[Mapping[type[Settlement], Ended]] = {
     Succeed: Ended.SUCCEEDED,
     Retry: Ended.RETRIED,
     Defer: Ended.DEFERRED,
@@ -236,7 +238,7 @@ def finished(job: Job, settlement: Settlement, *, now: datetime, latency: timede
     delay = settlement.delay if isinstance(settlement, Retry | Defer) else None
     return Finished(
         job=ref(job, refund=refund),
-        ended=_ENDED[type(settlement)],
+        ended=ENDED[type(settlement)],
         latency=latency,
         code=failure.code if failure else "",
         error_type=failure.error_type if failure else "",
@@ -254,8 +256,8 @@ class Emitter:
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[tuple[Listener, Collection[type[Event]] | None], ...] = ()
-        self._hearing: dict[type[Event], tuple[tuple[int, Listener], ...]] = {}
+        self._listeners: tuple[tuple[Listener, Collection[Kind] | None], ...] = ()
+        self._hearing: dict[Kind, tuple[tuple[int, Listener], ...]] = {}
         self._failures: dict[int, int] = {}  # by the listener's place
         self._lock = threading.Lock()
 
@@ -264,17 +266,17 @@ class Emitter:
         """How often listeners raised."""
         return sum(self._failures.values())
 
-    def subscribe(self, listener: Listener, kinds: Collection[type[Event]] | None = None) -> None:
+    def subscribe(self, listener: Listener, kinds: Collection[Kind] | None = None) -> None:
         """Tell `listener` of every event from now on, or only of those `kinds`."""
         with self._lock:
             self._listeners = (*self._listeners, (listener, kinds))
             self._hearing = {}
 
-    def hears(self, kind: type[Event]) -> bool:
+    def hears(self, kind: Kind) -> bool:
         """Whether anybody listens to that kind: no other event needs to be made."""
         return bool(self._to(kind))
 
-    def _to(self, kind: type[Event]) -> tuple[tuple[int, Listener], ...]:
+    def _to(self, kind: Kind) -> tuple[tuple[int, Listener], ...]:
         hearing = self._hearing.get(kind)
         if hearing is None:
             with self._lock:
@@ -287,7 +289,7 @@ class Emitter:
 
     def __call__(self, event: Event) -> None:
         """Tell of one event; never raises an Exception."""
-        for place, listener in self._to(type(event)):
+        for place, listener in self._to(event.ended if isinstance(event, Finished) else type(event)):
             try:
                 listener(event)
             except Exception as exc:  # somebody else's code, and no reason to fail a job

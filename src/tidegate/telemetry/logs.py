@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from tidegate.clock import Clock, SystemClock
 from tidegate.core.failure import ARTIFACT_FAILED, EXPIRED
 from tidegate.telemetry import events, rendering
-from tidegate.telemetry.events import Ended, Event, JobRef
+from tidegate.telemetry.events import Ended, Event, JobRef, Kind
 from tidegate.telemetry.redaction import rfc3339, word
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
@@ -154,12 +154,10 @@ def _ms(duration: timedelta) -> float:
     return round(duration.total_seconds() * 1_000, 3)
 
 
-def told_at(level: Level) -> frozenset[type[Event]]:
-    """The kinds of events that may leave a line where lines of at least `level` are written."""
-    least = _GRAVITY[level]
-    kinds = {kind for kind, (grave, _) in _STEPS.items() if _GRAVITY[grave] >= least}
-    endings = {events.Finished} if any(_GRAVITY[grave] >= least for grave, _ in _ENDINGS.values()) else set()
-    return frozenset(kinds | endings)
+def told_at(level: Level) -> frozenset[Kind]:
+    """The kinds of events that leave a line where lines of at least `level` are written."""
+    graves = [(kind, grave) for kind, (grave, _) in (*_STEPS.items(), *_ENDINGS.items())]
+    return frozenset(kind for kind, grave in graves if _GRAVITY[grave] >= _GRAVITY[level])
 
 
 class LogListener:

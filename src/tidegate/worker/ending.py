@@ -10,7 +10,7 @@ from tidegate.core.failure import PROCESSING_ERROR, Failure
 from tidegate.core.job import Bury, Ending, Lease, Outcome, Settlement
 from tidegate.core.lifecycle import decide
 from tidegate.core.verbs import Settled
-from tidegate.telemetry.events import EndingLost, Finished, finished, ref
+from tidegate.telemetry.events import ENDED, EndingLost, finished, ref
 from tidegate.worker.keeping import keep_error
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.settling import Settler
@@ -96,7 +96,7 @@ class Ender:
         return await self.settler.settle(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement))
 
     def _tell(self, lease: Lease, settlement: Settlement, latency: timedelta | None) -> None:
-        if self.to.emit.hears(Finished):
+        if self.to.emit.hears(ENDED[type(settlement)]):
             self.to.emit(finished(lease.job, settlement, now=self.to.clock.now(), latency=latency))
 
 

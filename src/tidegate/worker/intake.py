@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from tidegate.core.fairness import Turn, charge, turns
 from tidegate.core.job import Lease, Owner
@@ -14,6 +15,12 @@ from tidegate.errors import EngineUnavailable
 from tidegate.worker.active import Actives, Stop
 from tidegate.worker.outage import STORE_BACKOFF, Outage
 from tidegate.worker.runtime import Runtime
+
+OVERLAP_FROM: Final = 32
+"""Slots from which one claim takes half of them at most.
+
+Claims for all slots fall into step with handlers that take no time, and then store and worker wait for each other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Intake:
         self._asking: Question | None = None
         self._freed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._most = to.settings.slots if to.settings.slots < OVERLAP_FROM else -(-to.settings.slots // 2)
         self._topics = [f"queue:{queue}" for queue in to.settings.queues]
 
     def stop(self) -> None:
@@ -88,7 +96,7 @@ class Intake:
         now, known_for = self._to.clock.monotonic(), self._to.settings.lease_for.total_seconds()
         if self._asking is not None and now - self._asking.asked_at < known_for:
             return self._asking
-        free = self._free()
+        free = min(self._free(), self._most)
         asked = turns(self._to.settings.queues, self._served, free)
         return Question(self._request(asked, free), self._to.nonce(), now)
 
@@ -126,7 +134,7 @@ class Intake:
         if claimed.more and not full:
             await asyncio.sleep(0)
             return
-        pause = self._to.settings.poll * (0.9 + 0.2 * self._to.dice())
+        pause = self._to.settings.poll * (1.1 + 0.4 * self._to.dice())  # spread, so that a fleet does not ask as one
         if claimed.wake_at is not None and claimed.wake_at > claimed.at and not full:
             pause = min(pause, max(claimed.wake_at - claimed.at, timedelta(milliseconds=1)))
         if full or claimed.more:

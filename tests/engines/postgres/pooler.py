@@ -55,24 +55,27 @@ class Line:
         assert self.streams is not None
         self.turns += 1
         answering, asked = asyncio.ensure_future(_message(self.streams[0])), 0
-        while True:
-            await asyncio.wait([said, answering], return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                kind, message = answering.result()
-                if writer.is_closing():
-                    raise ConnectionError("the client left")
-                writer.write(message)
-                asked -= kind == _READY
-                if kind == _READY and message.endswith(b"I") and not asked:
-                    return said
-                answering = asyncio.ensure_future(_message(self.streams[0]))
-            if said.done():
-                kind, message = said.result()
-                if kind == _GOODBYE:
-                    raise ConnectionError("the client left")
-                self.streams[1].write(message)
-                asked += kind in _ENDS_A_TURN
-                said = asyncio.ensure_future(_said(reader))
+        try:
+            while True:
+                await asyncio.wait([said, answering], return_when=asyncio.FIRST_COMPLETED)
+                if answering.done():
+                    kind, message = answering.result()
+                    if writer.is_closing():
+                        raise ConnectionError("the client left")
+                    writer.write(message)
+                    asked -= kind == _READY
+                    if kind == _READY and message.endswith(b"I") and not asked:
+                        return said
+                    answering = asyncio.ensure_future(_message(self.streams[0]))
+                if said.done():
+                    kind, message = said.result()
+                    if kind == _GOODBYE:
+                        raise ConnectionError("the client left")
+                    self.streams[1].write(message)
+                    asked += kind in _ENDS_A_TURN
+                    said = asyncio.ensure_future(_said(reader))
+        finally:
+            answering.cancel()
 
     def close(self) -> None:
         """Leave the server, whatever is under way."""

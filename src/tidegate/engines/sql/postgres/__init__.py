@@ -8,4 +8,8 @@ remembered by every process. Whoever takes locks takes them in this order: gates
 
 The hot verbs are PL/pgSQL functions, one a file in `sql/`; the migration installs them. They run with the schema
 they were installed in as their search path, so that no session state is needed.
+
+Python names everything in full, as `tidegate.jobs`; where the URL names another schema, `Address.sql` puts that in
+its place. A `Store` runs statements on the connections of the running event loop (`pool`), begins again what the
+server gave up for another, and tells faults as this package's errors (`faults`). `hearing` rings for other processes.
 """

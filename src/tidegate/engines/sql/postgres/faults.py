@@ -43,7 +43,9 @@ def _answered(exc: asyncpg.PostgresError) -> EngineError:
     state = exc.sqlstate or ""
     if state in _ABOUT_THE_SCHEMA:
         return SchemaMismatch(f"the store's schema is not the one this process opened ({_shown(exc)}): restart it")
-    if state.startswith("42501"):
+    if state.startswith("08"):
+        return EngineUnavailable("the connection to the store was lost: it is not known whether the call took effect")
+    if state == "42501":
         return EngineUnavailable(f"this role may not do what an engine does ({_name(exc)}): grant it the schema")
     return EngineUnavailable(f"the store did not carry out the call ({_shown(exc)}): try again")
 

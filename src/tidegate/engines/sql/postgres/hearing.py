@@ -20,8 +20,11 @@ from tidegate.engines.sql.postgres.faults import DRIVER
 from tidegate.engines.sql.postgres.pool import FAREWELL, Connect, Connection
 from tidegate.errors import EngineError
 
-PAUSE: Final = 0.05
-"""Seconds between two NOTIFY of one process."""
+PAUSE: Final = 0.002
+"""Seconds between two NOTIFY of one process: a job that comes alone is told of at once."""
+
+PAUSE_FOR_JOBS: Final = 0.05
+"""The same while nothing but ends of jobs is to be told: whoever waits for one is no worker in a hurry."""
 
 MOST_JOBS: Final = 100
 """Jobs whose end is told at a time; who waits for another finds it when he asks."""
@@ -34,7 +37,10 @@ _PROBE: Final = timedelta(seconds=30)
 
 _RETRY: Final = timedelta(seconds=1)
 
-_NOTIFY: Final = "SELECT pg_notify($1, message) FROM unnest($2::text[]) AS message"
+_NOTIFY: Final = """
+SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, message) FROM unnest($2::text[]) AS message
+"""
+"""In its own transaction, and without a flush: a hint need not survive anything."""
 
 _message: Final = msgspec.json.Decoder(tuple[str, ...])
 
@@ -56,7 +62,7 @@ class Ear:
     def open(self) -> None:
         """Begin to listen and to tell, on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
+        self._news, self._pressed = asyncio.Event(), asyncio.Event()
         works = [self._tell()] if self._address.pooled else [self._tell(), self._listen()]
         self._tasks = [self._loop.create_task(work, name="tidegate-postgresql-hints") for work in works]
 
@@ -79,11 +85,14 @@ class Ear:
         self._bell.ring(mine)
         if loop is None or loop.is_closed():
             return
+        pressing = any(topic.startswith("queue:") for topic in mine)
         with self._lock:
             first = not self._untold
             self._untold |= mine
         if first:
             loop.call_soon_threadsafe(self._news.set)
+        if pressing:
+            loop.call_soon_threadsafe(self._pressed.set)
 
     # telling ----------------------------------------------------------------------------------------------
 
@@ -91,6 +100,7 @@ class Ear:
         while True:
             await self._news.wait()
             self._news.clear()
+            await self._patience()
             await self._tell_once()
             await asyncio.sleep(PAUSE)
 
@@ -99,6 +109,16 @@ class Ear:
             topics, self._untold = self._untold, set()
         with suppress(EngineError):  # a lost hint: whoever waited for it finds out when he polls
             await self._whisper(_NOTIFY, self._address.schema, list(self._messages(topics)))
+
+    async def _patience(self) -> None:
+        """Wait for more to tell, while it is no queue."""
+        with self._lock:
+            self._pressed.clear()
+            if any(topic.startswith("queue:") for topic in self._untold):
+                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE_FOR_JOBS):
+                await self._pressed.wait()
 
     def _messages(self, topics: set[str]) -> Iterator[str]:
         jobs = sorted(topic for topic in topics if topic.startswith("job:"))[:MOST_JOBS]

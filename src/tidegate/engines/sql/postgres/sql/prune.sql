@@ -1,7 +1,7 @@
 -- prune: see `ports.JobAdmin.prune`.
 --
 -- Returns the ids of up to `_most` pruned jobs, oldest first. Of keys, nonces, grants and workers up to `_lot` each
--- are forgotten with them. What another transaction holds is left to the next call.
+-- are forgotten with them; a key stays while a job with its id is there, be it a later one. What another transaction holds is left to the next call.
 CREATE OR REPLACE FUNCTION prune(_at bigint, _most integer, _lot integer)
 RETURNS TABLE (job_id text)
 LANGUAGE plpgsql
@@ -26,7 +26,7 @@ BEGIN
     SELECT gone.id FROM gone ORDER BY array_position(_seqs, gone.seq);
     DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
         SELECT old.ctid FROM idempotency AS old
-        WHERE old.forget_at <= _now
+        WHERE old.forget_at <= _now AND NOT EXISTS (SELECT 1 FROM specs WHERE specs.id = old.job_id)
         ORDER BY old.forget_at LIMIT _lot FOR UPDATE SKIP LOCKED
     ));
     DELETE FROM nonces WHERE ctid = ANY (ARRAY(
