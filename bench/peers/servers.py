@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-
 NOBODY: Final = 65534
 START_SECONDS: Final = 30.0
 SYSTEM_POSTGRES: Final = Path("/usr/lib/postgresql")
