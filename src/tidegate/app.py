@@ -149,24 +149,17 @@ class Tidegate:
         self, job: JobFunction[Payload, Value], payload: Payload, **options: Unpack[SubmitOptions]
     ) -> JobHandle[Value]:
         """Accept a job, durably, and return at once. Raises InvalidInput, IdempotencyConflict, EngineUnavailable."""
-        body = b"{}" if payload is None else encode(payload)
-        request = JobRequest(
-            type=job.name,
-            payload=body,
-            user_id=options.get("user_id", ""),
-            idempotency_key=options.get("idempotency_key"),
-            queue=options.get("queue"),
-            priority=options.get("priority", 0),
-            run_at=options.get("run_at"),
-            delay=_maybe(options.get("delay")),
-            max_attempts=options.get("max_attempts"),
-            retry=options.get("retry"),
-            timeout=_maybe(options.get("timeout")),
-            expires_at=options.get("expires_at"),
-            tags=options.get("tags", ()),
-            request_id=options.get("request_id", ""),
-        )
-        accepted = await self.client.submit(request)
+        accepted = await self.client.submit(_request(job.name, payload, options))
+        return JobHandle(self.client, accepted.job_id, created=accepted.created)
+
+    async def submit_in(
+        self, connection: object, job: JobFunction[Payload, Value], payload: Payload, **options: Unpack[SubmitOptions]
+    ) -> JobHandle[Value]:
+        """Accept a job in your own asyncpg transaction on PostgreSQL: it exists if and only if you commit.
+
+        Raises as `submit` does, and ConfigError on a store that has no such thing.
+        """
+        [accepted] = await self.client.submit_in(connection, [_request(job.name, payload, options)])
         return JobHandle(self.client, accepted.job_id, created=accepted.created)
 
     async def find(self, query: JobQuery) -> Page:
@@ -216,6 +209,25 @@ def _timedelta(seconds: float | timedelta) -> timedelta:
         return seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
     except (ValueError, OverflowError) as exc:
         raise InvalidInput("", f"{seconds} is no number of seconds") from exc
+
+
+def _request(name: str, payload: object, options: SubmitOptions) -> JobRequest:
+    return JobRequest(
+        type=name,
+        payload=b"{}" if payload is None else encode(payload),
+        user_id=options.get("user_id", ""),
+        idempotency_key=options.get("idempotency_key"),
+        queue=options.get("queue"),
+        priority=options.get("priority", 0),
+        run_at=options.get("run_at"),
+        delay=_maybe(options.get("delay")),
+        max_attempts=options.get("max_attempts"),
+        retry=options.get("retry"),
+        timeout=_maybe(options.get("timeout")),
+        expires_at=options.get("expires_at"),
+        tags=options.get("tags", ()),
+        request_id=options.get("request_id", ""),
+    )
 
 
 def _maybe(seconds: float | timedelta | None) -> timedelta | None:

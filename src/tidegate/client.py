@@ -16,6 +16,7 @@ from tidegate.core.query import HistoryEntry, JobQuery, Page
 from tidegate.core.verbs import Cancellation, Dismissal, Receipt, Revival, Submission
 from tidegate.errors import (
     ArtifactNotFound,
+    ConfigError,
     EngineUnavailable,
     IdempotencyConflict,
     IllegalTransition,
@@ -26,7 +27,7 @@ from tidegate.errors import (
     ResultTimeout,
 )
 from tidegate.handlers import Registry
-from tidegate.ports import Artifacts, Engine
+from tidegate.ports import Artifacts, Engine, Transactional
 from tidegate.requests import JobRequest, build, fingerprint_of
 from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, JobRef, Replayed, Revived, Submitted, ref
 
@@ -116,6 +117,18 @@ class Client:
         receipts = await self._submit(jobs)
         latency = timedelta(seconds=self._to.clock.monotonic() - started)
         return [self._accepted(job, receipt, latency) for job, receipt in zip(jobs, receipts, strict=True)]
+
+    async def submit_in(self, connection: object, requests: Sequence[JobRequest]) -> list[Accepted]:
+        """Accept jobs in the caller's own transaction: they exist if and only if that commits.
+
+        Raises as `submit` does, and ConfigError where the store has no such thing.
+        """
+        engine = self._to.engine
+        if not isinstance(engine, Transactional):
+            raise ConfigError("jobs in a transaction of your own need PostgreSQL: set TIDEGATE_ENGINE=postgresql://…")
+        jobs = [await self.check(request) for request in requests]
+        receipts = await engine.submit_in(connection, jobs)
+        return [self._accepted(job, receipt, timedelta(0)) for job, receipt in zip(jobs, receipts, strict=True)]
 
     async def replayed(self, request: JobRequest) -> Accepted | None:
         """The job that an earlier `request` made under the same key; None when there was none.

@@ -17,7 +17,7 @@ Each line that starts with a name in brackets is a promise; the conformance suit
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from tidegate.core.artifact import ArtifactInfo, Stored
 from tidegate.core.job import Body, Ending, Job, JobId, NewJob, Owner
@@ -342,6 +342,18 @@ class Engine(JobQueue, JobAdmin, JobReader, Documents, Presence, Protocol):
 
     async def check(self) -> Health:
         """Ask the store for a sign of life; raises EngineUnavailable."""
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """An engine that can accept jobs inside a transaction of the caller's own."""
+
+    async def submit_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Receipt]:
+        """As `submit`, on the caller's connection to the same store: the jobs exist iff its transaction commits.
+
+        Nobody waits for that transaction; a job whose id or key is in doubt elsewhere is BUSY.
+        """
         ...
 
 

@@ -54,7 +54,7 @@ def _document(kind: str, row: _Stored) -> Document:
 
 async def swap(store: Store, swap: Swap) -> Swapped:
     """See `ports.Documents.swap`."""
-    gates = list({gate.name: gate for gate in swap.gates}.values())
+    gates = swap.gates
     columns = (
         [gate.name for gate in gates],
         [None if gate.not_before is None else stamp(gate.not_before) for gate in gates],

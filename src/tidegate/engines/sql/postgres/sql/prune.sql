@@ -1,7 +1,8 @@
 -- prune: see `ports.JobAdmin.prune`.
 --
 -- Returns the ids of up to `_most` pruned jobs, oldest first. Of keys, nonces, grants and workers up to `_lot` each
--- are forgotten with them; a key stays while a job with its id is there, be it a later one. What another transaction holds is left to the next call.
+-- are forgotten with them; a key stays while a job with its id is there, be it a later one. What another transaction
+-- holds is left to the next call.
 CREATE OR REPLACE FUNCTION prune(_at bigint, _most integer, _lot integer)
 RETURNS TABLE (job_id text)
 LANGUAGE plpgsql

@@ -1,7 +1,7 @@
 -- swap: see `ports.Documents.swap`.
 --
--- One array a column of the gates. Swaps take turns, by the one row of `versions`. A gate that stays is updated in
--- place, so that a claim which waits for it meets it again.
+-- One array a column of the gates; of those of one name each is checked, and the last is set. Swaps take turns, by the
+-- one row of `versions`. A gate that stays is updated in place, so that a claim which waits for it meets it again.
 -- Returns whether the swap won and what is stored; or the first gate whose limit is not allowed, with the era that
 -- its own must be above, and then nothing has changed.
 CREATE OR REPLACE FUNCTION swap(
@@ -46,9 +46,10 @@ BEGIN
     END IF;
     DELETE FROM gates WHERE gates.kind = _kind AND gates.key = _key AND NOT gates.name = ANY (_names);
     INSERT INTO gates AS old (name, kind, key, not_before, most, pace_period, pace_burst, era)
-    SELECT a.name, _kind, _key, a.not_before, a.most, a.period, a.burst, a.era
-    FROM unnest(_names, _not_befores, _mosts, _periods, _bursts, _eras) AS a(name, not_before, most, period, burst, era)
-    WHERE a.name IS NOT NULL AND a.name = ANY (_names) ORDER BY a.name
+    SELECT DISTINCT ON (a.name) a.name, _kind, _key, a.not_before, a.most, a.period, a.burst, a.era
+    FROM unnest(_names, _not_befores, _mosts, _periods, _bursts, _eras) WITH ORDINALITY
+        AS a(name, not_before, most, period, burst, era, o)
+    WHERE a.name = ANY (_names) ORDER BY a.name, a.o DESC
     ON CONFLICT ON CONSTRAINT gates_pkey DO UPDATE
     SET kind = _kind, key = _key, not_before = excluded.not_before, most = excluded.most,
         pace_period = excluded.pace_period, pace_burst = excluded.pace_burst, era = excluded.era,
