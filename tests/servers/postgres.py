@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -91,15 +91,14 @@ class PostgresServer:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """The server and its sessions stand still, and their connections stay open."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        stopped = [self.pid, *map(int, children)]
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+        server = self.pid
+        os.kill(server, signal.SIGSTOP)  # first of all, so that it starts no more sessions
+        sessions = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
         try:
+            _signal(sessions, signal.SIGSTOP)
             yield
         finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+            _signal([*sessions, server], signal.SIGCONT)
 
     def log(self) -> str:
         """What the server has said so far."""
@@ -117,6 +116,12 @@ class PostgresServer:
             return "ready" in (self.folder / "data" / "postmaster.pid").read_text() and _listens(self.port)
         except FileNotFoundError:
             return False
+
+
+def _signal(pids: list[int], what: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, what)
 
 
 @contextmanager

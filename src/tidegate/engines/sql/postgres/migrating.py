@@ -25,7 +25,9 @@ _LONGEST: Final = 600.0
 
 async def migrate(connection: Connection, where: Address) -> None:
     """Bring the store to the newest schema; raises SchemaMismatch for one that is newer, or not ours."""
-    if await _stored(connection, where) == HEAD:
+    async with asyncio.timeout(where.timeout.total_seconds()):
+        stored = await _stored(connection, where)
+    if stored == HEAD:
         return
     async with asyncio.timeout(_LONGEST), connection.transaction():
         await connection.execute(_LOCK, where.schema)
