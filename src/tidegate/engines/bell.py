@@ -7,19 +7,26 @@ from datetime import timedelta
 
 
 class Bell:
-    """Ring from any thread, wait on any loop. A ring that nobody waits for is forgotten: hints may be lost."""
+    """Ring from any thread, wait on any loop. Hints may be lost.
+
+    A ring for a queue that nobody waits for is kept for the next who does: a job may come between a worker's
+    claim and its rest. One for a job is forgotten: whoever waits for a job asks first and looks afterwards.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._unheard: set[str] = set()
         self._waiting: dict[asyncio.Future[None], tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
 
     def ring(self, queues: Iterable[str]) -> None:
         """Wake whoever waits for one of `queues`."""
         rung = set(queues)
-        if not self._waiting or not rung:
+        if not rung:
             return
         with self._lock:
             woken = [(future, loop) for future, (loop, wanted) in self._waiting.items() if wanted & rung]
+            heard = frozenset[str]().union(*(wanted for _, wanted in self._waiting.values()))
+            self._unheard |= {topic for topic in rung - heard if topic.startswith("queue:")}
         for future, loop in woken:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_wake, future)
@@ -28,8 +35,12 @@ class Bell:
         """Return at a ring for one of `queues`, or after `timeout`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
+        wanted = frozenset(queues)
         with self._lock:
-            self._waiting[future] = (loop, frozenset(queues))
+            if wanted & self._unheard:
+                self._unheard -= wanted
+                return
+            self._waiting[future] = (loop, wanted)
         try:
             async with asyncio.timeout(max(timeout.total_seconds(), 0.0)):
                 await future
