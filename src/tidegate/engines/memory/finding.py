@@ -1,11 +1,11 @@
 """Filters, pages and counts in memory."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from tidegate.core import lifecycle
-from tidegate.core.job import Job, Lane, Phase, Status
+from tidegate.core.job import Lane, Status
+from tidegate.core.matching import matching
 from tidegate.core.query import JobQuery, LaneStats, Page, Stats
 from tidegate.engines.memory.state import Record, State
 
@@ -19,37 +19,6 @@ def find(state: State, query: JobQuery, now: datetime) -> Page:
     page = tuple(rest[: query.limit])
     more = len(rest) > query.limit
     return Page(jobs=page, next=page[-1].seq if more else None, total=len(matches))
-
-
-def matching(job: Job, query: JobQuery, phase: Phase) -> bool:
-    """Whether a job passes every filter."""
-    spec = job.spec
-    wanted: Iterable[tuple[object, object]] = (
-        (query.status, job.status),
-        (query.type, spec.type),
-        (query.queue, job.lane.queue),
-        (query.upstream, job.lane.upstream),
-        (query.user_id, spec.user_id),
-        (query.phase, phase),
-    )
-    return (
-        all(want is None or want == have for want, have in wanted)
-        and (query.tag is None or query.tag in spec.tags)
-        and (query.created_from is None or job.created_at >= query.created_from)
-        and (query.created_before is None or job.created_at < query.created_before)
-        and (query.error_text is None or _says(job, query.error_text))
-    )
-
-
-def _says(job: Job, text: str) -> bool:
-    if job.error is None:
-        return False
-    return any(_lower(text) in _lower(said) for said in (job.error.code, job.error.message))
-
-
-def _lower(text: str) -> str:
-    """ASCII letters in lower case; the others are left, as in SQL's `lower`."""
-    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
 
 
 def stats(state: State, now: datetime) -> Stats:

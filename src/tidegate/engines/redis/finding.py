@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.core import lifecycle
-from tidegate.core.job import Job, Phase, Status
+from tidegate.core.job import Phase, Status
+from tidegate.core.matching import matching
 from tidegate.core.query import JobQuery, Page
 from tidegate.engines.redis.codec import Kinds, instant, stamp
 from tidegate.engines.redis.lines import Lines
@@ -73,7 +74,7 @@ async def find(scripts: Scripts, lines: Lines, query: JobQuery) -> Page:
     kinds = await lines.of(data for _, data in found.records)
     now = instant(found.now)
     jobs = [read_job(job_id, data, kinds) for job_id, data in found.records]
-    matches = [job for job in jobs if _matching(job, query, lifecycle.phase(job, now, found.shut))]
+    matches = [job for job in jobs if matching(job, query, lifecycle.phase(job, now, found.shut))]
     rest = matches if sifted else matches[query.offset :]
     page = rest[: query.limit]
     whole = found.next is None and query.after is None and not (sifted and query.offset)
@@ -165,26 +166,3 @@ def _read(answer: Answer) -> _Found:
         shut=frozenset(name.decode() for name in rest[:names] if name is not None),
         records=[(job_id.decode(), data) for job_id, data in pairs if job_id is not None and data is not None],
     )
-
-
-def _matching(job: Job, query: JobQuery, phase: Phase) -> bool:
-    """Whether a job that the script let through passes every filter."""
-    return (
-        (query.phase is None or query.phase == phase)
-        and (query.user_id is None or query.user_id == job.spec.user_id)
-        and (query.tag is None or query.tag in job.spec.tags)
-        and (query.created_from is None or job.created_at >= query.created_from)
-        and (query.created_before is None or job.created_at < query.created_before)
-        and (query.error_text is None or _says(job, query.error_text))
-    )
-
-
-def _says(job: Job, text: str) -> bool:
-    if job.error is None:
-        return False
-    return any(_lower(text) in _lower(said) for said in (job.error.code, job.error.message))
-
-
-def _lower(text: str) -> str:
-    """ASCII letters in lower case, the others left."""
-    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from tidegate.core.job import Lane, Phase, Status
+from tidegate.core.matching import ascii_lower
 from tidegate.core.query import JobQuery, Page
 from tidegate.engines.sql.codec import JOB_COLUMNS, JobRow, stamp
 from tidegate.engines.sql.sqlite.counting import tallied
@@ -142,7 +143,7 @@ def _filters(reader: Reader, query: JobQuery) -> _Where:
     if query.tag is not None:
         where.add("EXISTS (SELECT 1 FROM json_each(jobs.tags) WHERE json_each.value = ?)", query.tag)
     if query.error_text is not None:
-        text = _lower(query.error_text)
+        text = ascii_lower(query.error_text)
         where.add("(instr(lower(error_code), ?) > 0 OR instr(lower(error_message), ?) > 0)", text, text)
     return where
 
@@ -209,8 +210,3 @@ def _total(reader: Reader, query: JobQuery, source: _Where, filters: _Where) -> 
         return None
     sql = _COUNT.format(source=source.sql, filters=filters.sql)
     return reader.read(_number, sql, *source.parameters, *filters.parameters)
-
-
-def _lower(text: str) -> str:
-    """ASCII letters in lower case, the others left: as SQLite's `lower` does it."""
-    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
