@@ -1,4 +1,4 @@
-"""A bell that wakes waiters on any thread's event loop: the hint behind `wait` in embedded engines."""
+"""A bell that wakes waiters on any thread's event loop: the hint behind every engine's `wait`."""
 
 import asyncio
 import threading
@@ -18,24 +18,28 @@ class Bell:
         self._unheard: set[str] = set()
         self._waiting: dict[asyncio.Future[None], tuple[asyncio.AbstractEventLoop, frozenset[str]]] = {}
 
-    def ring(self, queues: Iterable[str]) -> None:
-        """Wake whoever waits for one of `queues`."""
-        rung = set(queues)
+    def ring(self, topics: Iterable[str]) -> None:
+        """Wake whoever waits for one of `topics`."""
+        rung = set(topics)
         if not rung:
             return
         with self._lock:
             woken = [(future, loop) for future, (loop, wanted) in self._waiting.items() if wanted & rung]
             heard = frozenset[str]().union(*(wanted for _, wanted in self._waiting.values()))
             self._unheard |= {topic for topic in rung - heard if topic.startswith("queue:")}
-        for future, loop in woken:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_wake, future)
+        _wake_all(woken)
 
-    async def wait(self, queues: Iterable[str], timeout: timedelta) -> None:
-        """Return at a ring for one of `queues`, or after `timeout`."""
+    def ring_all(self) -> None:
+        """Wake everybody: something may have happened that nobody was told of."""
+        with self._lock:
+            woken = [(future, loop) for future, (loop, _) in self._waiting.items()]
+        _wake_all(woken)
+
+    async def wait(self, topics: Iterable[str], timeout: timedelta) -> None:
+        """Return at a ring for one of `topics`, or after `timeout`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        wanted = frozenset(queues)
+        wanted = frozenset(topics)
         with self._lock:
             if wanted & self._unheard:
                 self._unheard -= wanted
@@ -49,6 +53,12 @@ class Bell:
         finally:
             with self._lock:
                 del self._waiting[future]
+
+
+def _wake_all(waiting: Iterable[tuple[asyncio.Future[None], asyncio.AbstractEventLoop]]) -> None:
+    for future, loop in waiting:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_wake, future)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
