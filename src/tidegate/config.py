@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         timedelta(seconds=15), ge=timedelta(seconds=1), description="How long a lease lasts without renewal."
     )
     poll: Duration = Field(
-        timedelta(seconds=1), ge=timedelta(milliseconds=10), description="How often an idle worker asks for jobs."
+        timedelta(seconds=1),
+        ge=timedelta(milliseconds=10),
+        description="How long an idle worker rests before it asks again, or up to half as long again.",
     )
     grace: Duration = Field(timedelta(seconds=30), description="Time that running jobs get at a stop.")
     job_timeout: Duration = Field(

@@ -26,9 +26,9 @@ class WorkerSettings:
     """How a worker works.
 
     `slots` jobs at a time. A lease lasts `lease_for` and is renewed every `renew_every`. An idle worker asks
-    for jobs every `poll`. At a stop, runs get `grace` to finish; a run that shall end gets `stop_grace` to
-    clean up. One upstream gets at most `upstream_share` of the slots while others have jobs. An uploaded file
-    is kept for `upload_kept`.
+    for jobs after `poll` and up to half as long again. At a stop, runs get `grace` to finish; a run that shall
+    end gets `stop_grace` to clean up. One upstream gets at most `upstream_share` of the slots while others have
+    jobs. An uploaded file is kept for `upload_kept`.
     """
 
     queues: Mapping[str, int] = field(default_factory=lambda: dict(QUEUE_WEIGHTS))
