@@ -91,7 +91,11 @@ class Client:
         return accepted
 
     async def submit_many(self, requests: Sequence[JobRequest]) -> list[Accepted]:
-        """Accept jobs in one step. All are checked before any is stored; raises as `submit` does."""
+        """Accept jobs. All are checked before any is stored; raises as `submit` does.
+
+        They are stored in one step, on Redis and Valkey in one for each 500: after EngineUnavailable ask again with
+        the same idempotency keys.
+        """
         return await self.store([await self.check(request) for request in requests])
 
     async def check(self, request: JobRequest) -> NewJob:
@@ -112,7 +116,7 @@ class Client:
             raise InvalidInput(f"payload.{name}", str(exc)) from exc
 
     async def store(self, jobs: Sequence[NewJob]) -> list[Accepted]:
-        """Accept checked jobs in one step; raises IdempotencyConflict or EngineUnavailable."""
+        """Accept checked jobs; raises IdempotencyConflict or EngineUnavailable."""
         started = self._to.clock.monotonic()
         receipts = await self._submit(jobs)
         latency = timedelta(seconds=self._to.clock.monotonic() - started)
@@ -152,7 +156,7 @@ class Client:
     async def _submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         """Submit, and once more when the outcome is unknown: ids are ours, so that is safe.
 
-        A single job shares its call with others'; several stay one step.
+        A single job shares its call with others'; several stay together.
         """
         try:
             return await self._submit_once(jobs)
