@@ -1,10 +1,9 @@
 """Every Protocol the inside needs: the engine contract first of all.
 
 An engine is a set of atomic verbs over the values of `core/`; it never decides. Rules of the seam:
-
 * *The store's clock decides.* Callers send durations or absolute instants, never "now".
-* *Plural from the first day.* Every verb on jobs takes many, and what it does to each is one atomic step in the
-  store. A store may take over 100 in several steps, each as if asked for alone.
+* *Plural from the first day.* Every verb on jobs takes many, in one atomic step of the store; a store may take
+  more than 100 in several steps, each as if asked for alone.
 * *Expected endings are values, faults are exceptions*: `EngineUnavailable` is the only one a caller plans for,
   and after it the outcome is unknown. Every verb may then be repeated with the same arguments, its nonce
   among them, and has then acted once. A nonce is 32 hex digits, fresh for every new question.
