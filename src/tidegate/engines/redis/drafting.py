@@ -1,6 +1,7 @@
 """New jobs, written down as far as that goes without the store."""
 
 from datetime import timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,9 +18,11 @@ LONGEST_TIMEOUT: Final = timedelta(days=36_525)
 LONGEST_TEXT: Final = 65_535
 """Bytes of each text in a job's constant part."""
 
-_HEAD: Final = Struct("<BBq32sI")
+_HEAD: Final = Struct("<BBq32s")
+_SIZE: Final = Struct("<I")
 _PROMISED: Final = Struct("<qqqq")
 _SHORT: Final = Struct("<H")
+_APART: Final = bytes([PAYLOAD_APART])
 
 
 class Draft(NamedTuple):
@@ -38,57 +41,75 @@ class Draft(NamedTuple):
 
 def draft(new: NewJob) -> Draft:
     """What can be written of a new job before the store has seen it; raises InvalidInput."""
-    spec = new.spec
-    if not LOWEST_PRIORITY <= spec.priority <= HIGHEST_PRIORITY:
-        raise InvalidInput("priority", f"must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {spec.priority}")
-    if not abs(spec.timeout) <= LONGEST_TIMEOUT:
-        raise InvalidInput("timeout", f"must be at most {LONGEST_TIMEOUT.days} days, not {spec.timeout.days}")
-    apart = len(new.payload) > MOST_INLINE
+    line, head, static = _written(new.spec)
     when = after(new.delay) if new.run_at is None else stamp(new.run_at)
-    record = _tail(spec, b"" if apart else new.payload, apart)
-    return Draft(new.id, write_line(spec.lane, spec.type), when, record, new.payload if apart else b"")
+    if len(new.payload) > MOST_INLINE:
+        return Draft(new.id, line, when, head[:1] + _APART + head[2:] + _SIZE.pack(len(static)) + static, new.payload)
+    record = b"".join((head, _SIZE.pack(len(static) + len(new.payload)), static, new.payload))
+    return Draft(new.id, line, when, record, b"")
 
 
+@lru_cache(maxsize=64)
 def after(delay: timedelta) -> str:
     """A delay, where an instant might stand."""
     return f"+{micros(delay)}"
 
 
-def _tail(spec: Spec, payload: bytes, apart: bool) -> bytes:
-    """The part of the record from PRIORITY to the end of STATIC."""
-    terms, promised = _terms(spec)
-    user, fingerprint, request_id, traceparent = map(str.encode, _texts(spec))
-    key = b"" if spec.idempotency_key is None else key_field(spec.user_id, spec.idempotency_key)
+_Written: TypeAlias = tuple[bytes, bytes, bytes]
+"""What a spec becomes: its line, the record from PRIORITY to KEPT, and STATIC up to the payload."""
+
+_newest_spec: list[tuple[Spec | None, _Written]] = [(None, (b"", b"", b""))]
+"""The spec written last: the jobs of one batch mostly share it."""
+
+
+def _written(spec: Spec) -> _Written:
+    known, written = _newest_spec[0]
+    if known is spec:
+        return written
+    _check(spec)
+    line, terms, promised = _terms(spec)
     expires = 0 if spec.expires_at is None else stamp(spec.expires_at)
     until = 0 if spec.expires_at is None else max(expires, 1)
+    static = _texts(spec, terms) + EXPIRES.pack(spec.expires_at is not None, expires)
+    written = (line, _HEAD.pack(spec.priority, 0, until, promised), static)
+    _newest_spec[0] = (spec, written)
+    return written
+
+
+def _check(spec: Spec) -> None:
+    if not LOWEST_PRIORITY <= spec.priority <= HIGHEST_PRIORITY:
+        raise InvalidInput("priority", f"must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {spec.priority}")
+    if not abs(spec.timeout) <= LONGEST_TIMEOUT:
+        raise InvalidInput("timeout", f"must be at most {LONGEST_TIMEOUT.days} days, not {spec.timeout.days}")
+
+
+def _texts(spec: Spec, terms: bytes) -> bytes:
+    key = b"" if spec.idempotency_key is None else key_field(spec.user_id, spec.idempotency_key)
+    user, fingerprint = spec.user_id.encode(), spec.fingerprint.encode()
     parts: list[bytes] = []
-    for text in (user, key, fingerprint, terms, request_id, traceparent):
+    for text in (user, key, fingerprint, terms, spec.request_id.encode(), spec.traceparent.encode()):
         if len(text) > LONGEST_TEXT:
             raise InvalidInput("job", f"a text of {len(text):,} bytes is too long: {LONGEST_TEXT:,} are the most")
         parts += (_SHORT.pack(len(text)), text)
-    static = b"".join((*parts, EXPIRES.pack(spec.expires_at is not None, expires), payload))
-    return _HEAD.pack(spec.priority, PAYLOAD_APART * apart, until, promised, len(static)) + static
+    return b"".join(parts)
 
 
-def _texts(spec: Spec) -> tuple[str, str, str, str]:
-    return spec.user_id, spec.fingerprint, spec.request_id, spec.traceparent
-
-
-_Told: TypeAlias = tuple[tuple[object, ...], tuple[bytes, bytes]]
-_newest: list[_Told] = [((), (b"", b""))]
+_Told: TypeAlias = tuple[tuple[object, ...], tuple[bytes, bytes, bytes]]
+_newest: list[_Told] = [((), (b"", b"", b""))]
 """The terms written last, as jobs of one batch mostly share them, and hashing them takes as long as the rest."""
 
 
-def _terms(spec: Spec) -> tuple[bytes, bytes]:
-    """What a job shares with its like: as text, and as the record's head has it."""
-    asked = (spec.tags, spec.retry, spec.retry_on_timeout, spec.timeout, spec.retention)
+def _terms(spec: Spec) -> tuple[bytes, bytes, bytes]:
+    """What a job shares with its like: its line, and its terms as text and as the record's head has them."""
+    asked = (spec.lane, spec.type, spec.tags, spec.retry, spec.retry_on_timeout, spec.timeout, spec.retention)
     known, written = _newest[0]
     if known == asked:
         return written
     promised = kept(spec.retention)
     clamped = tuple(max(min(time, LATEST), -LATEST) for time in promised)
     terms = Terms(spec.tags, spec.retry, spec.retry_on_timeout, None if clamped == promised else promised)
-    written = (write_terms(terms), _PROMISED.pack(micros(spec.timeout), *clamped))
+    line = write_line(spec.lane, spec.type)
+    written = (line, write_terms(terms), _PROMISED.pack(micros(spec.timeout), *clamped))
     _newest[0] = (asked, written)
     return written
 

@@ -1,6 +1,6 @@
 """The record of a job to a `Job` and back: what `lua/shared/record.lua` says of its bytes, said in Python."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
@@ -31,7 +31,10 @@ EXPIRES: Final = Struct("<?q")
 _HEAD: Final = Struct("<BBBQIIQqqqBBqqqqqI")
 _LIFE: Final = Struct("<BIIIIIIqqqqqqI")
 _SIZE: Final = Struct("<I")
+_ASKED: Final = Struct("<BBqqqqq")
 _LINES: Final = Struct("<II")
+_PRIORITY_AT: Final = 51
+_SIZE_AT: Final = _PRIORITY_AT + _ASKED.size
 _STEP: Final = Struct("<qBIH")
 _FRESH: Final = 1
 _NEWBORN: Final = (0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -47,8 +50,8 @@ def read_job(job_id: str, data: bytes, kinds: Kinds) -> Job:
 
 def read_whole(job_id: str, data: bytes, kinds: Kinds) -> tuple[Job, bytes]:
     """The job of a record, and its payload: nothing where that has a key of its own."""
-    form, status, _, seq, line, first, _, run_at, due_at, created_at, priority, _, until, *times, size = (
-        _HEAD.unpack_from(data)
+    form, status, _, seq, line, first, _, run_at, due_at, created_at, _, _, until, _, _, _, _, size = _HEAD.unpack_from(
+        data
     )
     life, outcome, progress = _NEWBORN, b"", b""
     if form != _FRESH:
@@ -59,7 +62,7 @@ def read_whole(job_id: str, data: bytes, kinds: Kinds) -> tuple[Job, bytes]:
         outcome = data[at:end]
         progress = data[end + 4 : end + 4 + _SIZE.unpack_from(data, end)[0]]
     _, _, runs, faults, crashes, interruptions, base, started, finished, timeout, cancel, dismissed, prune, _ = life
-    spec, payload_at = _spec(data, priority, times, *kinds[first])
+    spec, payload_at = _spec(data, kinds[first])
     left = read_outcome(outcome) if outcome else NOTHING
     job = Job(
         id=JobId(job_id),
@@ -87,33 +90,60 @@ def read_whole(job_id: str, data: bytes, kinds: Kinds) -> tuple[Job, bytes]:
     return job, data[payload_at : _HEAD.size + size]
 
 
-def _spec(data: bytes, priority: int, times: list[int], lane: Lane, type_: str) -> tuple[Spec, int]:
-    """What was asked for, and where the payload starts."""
+_MOST_SPECS: Final = 1_024
+_specs: dict[tuple[int, str, bytes, bytes], Spec] = {}
+"""Specs by their lane's identity, which is no other's as long as they stand here, and by what tells them."""
+
+
+def _spec(data: bytes, kind: tuple[Lane, str]) -> tuple[Spec, int]:
+    """What was asked for, and where the payload starts; jobs that nothing tells apart share their spec."""
+    texts, end = _texts(data)
+    at = end + EXPIRES.size
+    _, key, _, _, request_id, traceparent = texts
+    if key or request_id or traceparent:
+        return _read_spec(data, texts, end, kind), at
+    lane, type_ = kind
+    told = id(lane), type_, data[_PRIORITY_AT:_SIZE_AT], data[_HEAD.size : at]
+    spec = _specs.get(told)
+    if spec is None:
+        if len(_specs) >= _MOST_SPECS:
+            _specs.clear()
+        _specs[told] = spec = _read_spec(data, texts, end, kind)
+    return spec, at
+
+
+def _texts(data: bytes) -> tuple[list[bytes], int]:
+    """The six texts of the constant part, and where they end."""
     at, texts = _HEAD.size, []
     for _ in range(6):
         end = at + 2 + data[at] + (data[at + 1] << 8)
         texts.append(data[at + 2 : end])
         at = end
+    return texts, at
+
+
+def _read_spec(data: bytes, texts: Sequence[bytes], end: int, kind: tuple[Lane, str]) -> Spec:
+    lane, type_ = kind
+    priority, _, _, timeout, *times = _ASKED.unpack_from(data, _PRIORITY_AT)
     user, key, fingerprint, told, request_id, traceparent = texts
-    has_expiry, expires = EXPIRES.unpack_from(data, at)
+    has_expiry, expires = EXPIRES.unpack_from(data, end)
     terms = read_terms(told)
-    spec = Spec(
+    return Spec(
         type=type_,
         user_id=user.decode(),
         lane=lane,
         priority=priority,
         tags=terms.tags,
         retry=terms.retry,
-        timeout=duration(times[0]),
+        timeout=duration(timeout),
         retry_on_timeout=terms.retry_on_timeout,
         expires_at=instant(expires) if has_expiry else None,
-        retention=read_kept(*(terms.kept or times[1:])),
+        retention=read_kept(*(terms.kept or times)),
         idempotency_key=key[len(b"%d:" % len(user)) + len(user) :].decode() if key else None,
         fingerprint=fingerprint.decode(),
         request_id=request_id.decode(),
         traceparent=traceparent.decode(),
     )
-    return spec, at + EXPIRES.size
 
 
 @lru_cache(maxsize=4_096)
@@ -129,10 +159,7 @@ def lines_of(data: bytes) -> tuple[int, int]:
 
 def payload_of(data: bytes) -> bytes:
     """The payload; nothing where it has a key of its own."""
-    at = _HEAD.size
-    for _ in range(6):
-        at += 2 + data[at] + (data[at + 1] << 8)
-    return data[at + EXPIRES.size : _HEAD.size + _SIZE.unpack_from(data, _HEAD.size - 4)[0]]
+    return data[_texts(data)[1] + EXPIRES.size : _HEAD.size + _SIZE.unpack_from(data, _SIZE_AT)[0]]
 
 
 # a job's life --------------------------------------------------------------------------------------------------------

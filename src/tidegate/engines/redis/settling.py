@@ -26,6 +26,9 @@ _REFUNDS: Final[dict[Refund | None, Part]] = {
 }
 
 
+_SETTLED: Final = {answer.value.encode(): answer for answer in Settled}
+
+
 async def settle(scripts: Scripts, lines: Lines, endings: Sequence[Ending]) -> list[Settled]:
     """See `ports.JobQueue.settle`."""
     drafts = [[draft(job) for job in ending.then] for ending in endings]
@@ -36,7 +39,7 @@ async def settle(scripts: Scripts, lines: Lines, endings: Sequence[Ending]) -> l
         batch = endings[first : first + BATCH]
         told = await scripts.run("settle", *_asked(batch, drafts[first : first + BATCH], lines))
         lines.note(told[len(batch) :])
-        answers += [Settled((word or b"").decode()) for word in told[: len(batch)]]
+        answers += [_SETTLED[word or b""] for word in told[: len(batch)]]
     return answers
 
 

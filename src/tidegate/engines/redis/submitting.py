@@ -1,6 +1,8 @@
 """submit and known: accept jobs, and tell those seen before."""
 
-from collections.abc import Sequence
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tidegate.core.job import JobId, NewJob
@@ -12,16 +14,36 @@ from tidegate.engines.redis.scripts import Scripts
 BATCH: Final = 500
 """Jobs that one script accepts at most; a larger batch is several steps."""
 
+_UNDER_WAY: Final = 3
+"""Steps asked for at a time: the server works on one while the next is written down and sent."""
+
 _TOLD: Final = {b"=": Submission.REPLAYED, b"!": Submission.CONFLICT}
 
 
 async def submit(scripts: Scripts, lines: Lines, jobs: Sequence[NewJob]) -> list[Receipt]:
     """See `ports.JobQueue.submit`."""
     drafts = [draft(job) for job in jobs]
+    if len(drafts) <= BATCH:
+        return await _submit(scripts, lines, drafts)
+    steps = deque[asyncio.Task[list[Receipt]]]()
     receipts: list[Receipt] = []
-    for first in range(0, len(drafts), BATCH):
-        receipts += await _submit(scripts, lines, drafts[first : first + BATCH])
+    try:
+        for first in range(0, len(drafts), BATCH):
+            if len(steps) == _UNDER_WAY:
+                receipts += await steps.popleft()
+            steps.append(asyncio.create_task(_submit(scripts, lines, drafts[first : first + BATCH])))
+        while steps:
+            receipts += await steps.popleft()
+    finally:
+        await _end(steps)
     return receipts
+
+
+async def _end(steps: Iterable[asyncio.Task[list[Receipt]]]) -> None:
+    """See that none goes on once one has failed, and that nobody misses what the others say."""
+    for step in steps:
+        step.cancel()
+    await asyncio.gather(*steps, return_exceptions=True)
 
 
 async def _submit(scripts: Scripts, lines: Lines, drafts: Sequence[Draft]) -> list[Receipt]:

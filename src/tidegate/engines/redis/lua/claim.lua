@@ -17,7 +17,7 @@ local SWEEP = 1000
 -- what lapsed leaves the lines, what became due joins them ---------------------------------------------------------
 
 local function expect_rest() -- what a claim touches besides what `commit` writes
-  expect('ZCARD', 'leases', 'timeouts', 'due', 'expiring', 'lapsed')
+  expect('ZCARD', 'leases', 'due', 'expiring', 'lapsed')
   expect('SCARD', 'held:' .. owner, 'cancelling:' .. owner, 'owners')
   expect('XLEN', 'feed')
   expect('STRLEN', 'version')
@@ -168,27 +168,22 @@ local function take() -- draw, and lease who is drawn
     for _, turn in ipairs(turns) do serve(turn.queue, limit, false) end
   end
 
-  local ends, raw = now + lease_for, {} -- raw: what stands under ids not read yet
+  local ends = now + lease_for
 
   local function heads() -- find who is drawn
-    local asked, ids = {}, {}
+    local ids = {}
     for _, d in ipairs(draws) do
       local l = d.line
       if not l.heads then
-        l.heads, l.given_out = call('ZRANGE', P .. l.ready, 0, l.drawn - 1, 'WITHSCORES'), 0
-        for i = 1, #l.heads, 2 do
-          local id = id_of(l.heads[i])
-          if not jobs[id] then
-            local n = #ids + 1
-            ids[n], asked[n] = id, P .. 'j:' .. id
-          end
+        l.heads, l.ids, l.given_out = call('ZRANGE', P .. l.ready, 0, l.drawn - 1), {}, 0
+        for i, m in ipairs(l.heads) do
+          local id = id_of(m)
+          l.ids[i] = id
+          if not jobs[id] then ids[#ids + 1] = id end
         end
       end
     end
-    for first = 1, #asked, MOST do
-      local last = math.min(first + MOST - 1, #asked)
-      for i, s in ipairs(call('MGET', unpack(asked, first, last))) do raw[ids[first + i - 1]] = s end
-    end
+    fetch(ids)
   end
 
   local function eras_of(l)
@@ -209,20 +204,22 @@ local function take() -- draw, and lease who is drawn
     local m = member(r)
     zrem('standing', m)
     if r[EXPIRES_AT] ~= 0 then zrem('expiring', m) end
-    zadd('timeouts', r[TIMEOUT_AT], m)
+    if r[TIMEOUT_AT] < ends then zadd('timeouts', r[TIMEOUT_AT], m) end
     hold(r, nonce .. '.' .. #leases / 5, owner, ends)
     note(r, EVENT.claimed)
     r[VALUE] = encoded(r)
     told(r[ID], r[VALUE], eras, r[FLAGS])
   end
 
+  local held_key = 'held:' .. owner
   local FRESH_RUN = pack('<BBB', 2, RUNNING, 0)
   local lives, tails, birth = {}, {}, pack('<i8BI4I2', now, EVENT.claimed, 1, 0) -- parts that many records share
+  local claimed = pack('<I4', 2) .. birth
 
   -- The same for a job to which nothing ever happened, as most are: its record is put together from what it has.
   local function lease_fresh(id, s, m, eras)
     local flags, expires_at, timeout = unpack_from('<Bi8i8', s, 53)
-    local token = nonce .. '.' .. #leases / 5
+    local place_ = digits(#leases / 5)
     if not lives[timeout] then
       local timeout_at = math.min(now + timeout, LATEST)
       lives[timeout] = pack('<BI4I4I4I4I4I4i8i8i8i8i8i8I4I4', 0, 2, 1, 0, 0, 0, 0, now, 0, timeout_at, 0, 0, 0, 0, 0)
@@ -230,29 +227,29 @@ local function take() -- draw, and lease who is drawn
     if not tails[eras] then
       tails[eras] = pack('<I2c0I2c0I4c0BBB', #owner, owner, #owner, owner, #eras, eras, 0, 0, 0) .. birth
     end
-    local record = FRESH_RUN .. s:sub(4) .. lives[timeout] .. pack('<Bc0', #token, token) .. tails[eras]
+    local record = FRESH_RUN .. s:sub(4) .. lives[timeout] .. char(#nonce + 1 + #place_) .. nonce .. '.' .. place_
+      .. tails[eras]
     pair(born, P .. 'j:' .. id, record)
     zrem('standing', m)
     if expires_at ~= 0 then zrem('expiring', m) end
-    zadd('timeouts', math.min(now + timeout, LATEST), m)
+    if timeout < lease_for then zadd('timeouts', math.min(now + timeout, LATEST), m) end
     zadd('leases', ends, m)
-    sadd('held:' .. owner, id)
-    step(id, 2, birth)
+    sadd(held_key, id)
+    step(id, claimed)
     told(id, record, eras, flags)
   end
 
-  local function try(m, eras) -- lease who is drawn, unless it lapsed; false where it did
-    local id = id_of(m)
+  local function try(id, m, eras) -- lease who is drawn, unless it lapsed; false where it did
     local s, r = raw[id], jobs[id]
-    if s and s:byte() == 1 then
+    if not r and s and s:byte() == 1 then
       local expires_at = unpack_from('<i8', s, 54)
       if expires_at == 0 or expires_at > now then
         lease_fresh(id, s, m, eras)
         return true
       end
     end
-    r = r or s and read(id, s, P .. 'j:' .. id)
-  if not r then return false end
+    r = r or s and read(id, s)
+    if not r then return false end
     if lapsed(r) then lapse(r) else lease(r, eras) end
     return r[STATUS] == RUNNING
   end
@@ -274,14 +271,14 @@ local function take() -- draw, and lease who is drawn
 
   local function lease_drawn()
     for _, d in ipairs(draws) do
-      local l, live = d.line, 0
+      local l, live, last = d.line, 0, nil
       local eras = eras_of(l)
-      for i = l.given_out * 2 + 1, (l.given_out + d.n) * 2, 2 do
-        if try(l.heads[i], eras) then
-          l.reached = math.max(l.reached, tonumber(l.heads[i + 1]))
-          live = live + 1
+      for i = l.given_out + 1, l.given_out + d.n do
+        if try(l.ids[i], l.heads[i], eras) then
+          live, last = live + 1, l.heads[i]
         end
       end
+      if last then l.reached = math.max(l.reached, tonumber(call('ZSCORE', P .. l.ready, last))) end
       l.given_out = l.given_out + d.n
       charge(l, live)
     end

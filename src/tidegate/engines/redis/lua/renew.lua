@@ -8,6 +8,7 @@ for i = 3, #ARGV, 3 do
   local r, answer = jobs[ARGV[i]], 'lost'
   if r and r[TOKEN] == ARGV[i + 1] and r[TOKEN] ~= '' then
     zadd('leases', ends, member(r))
+    if r[REASON] == 0 and r[TIMEOUT_AT] < ends then zadd('timeouts', r[TIMEOUT_AT], member(r)) end
     if ARGV[i + 2] ~= '' then
       r[PROGRESS] = ARGV[i + 2]
       save(r)

@@ -7,8 +7,8 @@ local function line(n)
     local type_, told = rest:sub(1, size), cjson.decode(rest:sub(size + 1))
     local own = call('HMGET', P .. 'line:' .. n, 'reached', 'turn')
     local upstream = told[2] ~= cjson.null and told[2] or nil
-    l = {n = n, queue = told[1], upstream = upstream, parents = told[3], type = type_, last = {}, given = {}, ready = 'ready:' .. n,
-      reached = tonumber(own[1] or 0), turn = tonumber(own[2] or 0)}
+    l = {n = n, queue = told[1], upstream = upstream, parents = told[3], type = type_, last = {}, given = {},
+      ready = 'ready:' .. n, reached = tonumber(own[1] or 0), turn = tonumber(own[2] or 0)}
     lines[n] = l
   end
   return l
@@ -27,8 +27,24 @@ local function line_of(name) -- the number of a line, made at need
   return n
 end
 
+local flows = {} -- names of flows, by priority and user
+
+local function flow_of(priority, user)
+  local named_ = flows[priority]
+  if not named_ then
+    named_ = {}
+    flows[priority] = named_
+  end
+  local flow = named_[user]
+  if not flow then
+    flow = priority .. ':' .. user
+    named_[user] = flow
+  end
+  return flow
+end
+
 local function place(l, user, priority, kept) -- the rank of a job that becomes ready; `kept` is one it had here
-  local flow = priority .. ':' .. user
+  local flow = flow_of(priority, user)
   local last = l.last[flow] or tonumber(call('ZSCORE', P .. 'flows:' .. l.n, flow) or 0)
   local rank = math.max(l.reached, last) + 512 / 2 ^ priority
   if kept > 0 and kept < rank then rank = kept end
@@ -117,22 +133,32 @@ local function hold(r, token, owner, ends) -- a lease on a running job
   save(r)
 end
 
+local timed -- whether any run stands in `timeouts`, once that was asked
+
+local function untime(m)
+  if timed == nil then timed = call('ZCARD', P .. 'timeouts') > 0 end
+  if timed then zrem('timeouts', m) end
+end
+
 local function let_go(r) -- its holder has it no more; another may get it, or `release` follows
   srem('held:' .. r[OWNER], r[ID])
   if r[CANCEL_AT] ~= 0 then srem('cancelling:' .. r[OWNER], r[ID]) end
-  if r[REASON] == 0 then zrem('timeouts', member(r)) end
+  if r[REASON] == 0 then untime(member(r)) end
+end
+
+local function places(eras) -- where a run that was claimed in these is counted
+  local found, told = {}, eras ~= '' and cmsgpack.unpack(eras) or {}
+  for i = 1, #told, 3 do
+    if told[i + 2] then found[#found + 1] = told[i + 1] .. ':' .. told[i] end
+  end
+  return found
 end
 
 local function release(r) -- the run is over
   let_go(r)
   zrem('leases', member(r))
   tally(r[LINE], 'running', -1)
-  if r[ERAS] ~= '' then
-    local told = cmsgpack.unpack(r[ERAS])
-    for i = 1, #told, 3 do
-      if told[i + 2] then count('running', told[i + 1] .. ':' .. told[i], -1) end
-    end
-  end
+  for _, place in ipairs(places(r[ERAS])) do count('running', place, -1) end
   r[TOKEN], r[OWNER], r[FORMER], r[ERAS], r[REASON] = '', '', '', '', 0
   save(r)
 end
@@ -166,12 +192,16 @@ end
 
 -- new jobs ---------------------------------------------------------------------------------------------------------
 
-local NOUGHTS = '0000000000000' -- 13: a member starts with 14 digits
-local BIRTH = pack('<i8BI4I2', now, EVENT.submitted, 0, 0)
+local BIRTH = pack('<I4i8BI4I2', 1, now, EVENT.submitted, 0, 0)
+local dues, indexes = {}, {} -- instants by what stands for them; keys of indexes by user
 
 local function due(when) -- an instant, or "+" and a delay
-  if when:byte() == 43 then return math.min(now + tonumber(when:sub(2)), LATEST) end
-  return tonumber(when)
+  local at = dues[when]
+  if not at then
+    at = when:byte() == 43 and math.min(now + tonumber(when:sub(2)), LATEST) or tonumber(when)
+    dues[when] = at
+  end
+  return at
 end
 
 local function texts_of(tail) return unpack_from('<I2c0I2c0I2c0', tail, 47) end -- user, key, fingerprint
@@ -181,8 +211,8 @@ local function accept(job, user, key, fingerprint) -- `job` is where it stands i
   local l, run_at, stage, rank = line(tonumber(where) or line_of(where)), due(when), WAITING, 0
   local priority, _, expires_at = unpack_from('<BBi8', tail)
   seq = (seq or tonumber(call('GET', P .. 'seq') or 0)) + 1
-  local number = digits(seq)
-  local m = NOUGHTS:sub(#number) .. number .. id
+  local number = format('%014d', seq)
+  local m = number .. id
   if run_at <= now then
     stage, rank = IN_LINE, place(l, user, priority, 0)
     stand(l, rank, run_at, m)
@@ -192,11 +222,15 @@ local function accept(job, user, key, fingerprint) -- `job` is where it stands i
   end
   if expires_at ~= 0 then zadd('expiring', expires_at, m) end
   put(adds, 'all', number, id)
-  if user ~= '' then put(adds, 'user:' .. user, number, id) end
-  pair(born, P .. 'j:' .. id, pack('<BBBI8I4I4I8i8i8i8', 1, QUEUED, stage, seq, l.n, l.n, rank, run_at, run_at, now) .. tail)
+  if user ~= '' then
+    if not indexes[user] then indexes[user] = 'user:' .. user end
+    put(adds, indexes[user], number, id)
+  end
+  pair(born, P .. 'j:' .. id,
+    pack('<BBBI8I4I4I8i8i8i8', 1, QUEUED, stage, seq, l.n, l.n, rank, run_at, run_at, now) .. tail)
   if payload ~= '' then pair(born, P .. 'b:' .. id, payload) end
   if key ~= '' then pair(keyed, key, pack('<Bc0', #id, id) .. fingerprint) end
-  step(id, 1, BIRTH)
+  step(id, BIRTH)
   if not l.rung then ring('queue:' .. l.queue) end
   l.rung = true
 end

@@ -66,7 +66,10 @@ end
 
 local function ring(topic) topics[topic] = true end -- somebody may wait for it
 
-local function step(id, number, entry) steps[#steps + 1] = pack('<Bc0I4', #id, id, number) .. entry end
+local function step(id, told) -- for the feed: three parts, of which `told` is the step's number and its entry
+  local n = #steps
+  steps[n + 1], steps[n + 2], steps[n + 3] = char(#id), id, told
+end
 
 local function note(r, event, text) -- an entry in the job's history, and in the feed
   text = text or ''
@@ -75,7 +78,7 @@ local function note(r, event, text) -- an entry in the job's history, and in the
   if text == '' then entries[kind] = entry end
   r[STEPS] = r[STEPS] + 1
   r[HISTORY] = r[HISTORY] .. entry
-  step(r[ID], r[STEPS], entry)
+  step(r[ID], pack('<I4', r[STEPS]) .. entry)
   save(r)
 end
 
@@ -119,7 +122,7 @@ local function write_records()
       r[HISTORY] = ''
     end
     r[VALUE] = encoded(r)
-    pair(born, r[KEY], r[VALUE])
+    pair(born, P .. 'j:' .. r[ID], r[VALUE])
   end
   for first = 1, #born, MOST do call('MSET', unpack(born, first, math.min(first + MOST - 1, #born))) end
 end
@@ -184,9 +187,9 @@ local function commit() -- write all that was collected; another commit may foll
     call('UNLINK', unpack(deleted, first, math.min(first + MOST - 1, #deleted)))
   end
   if seq then call('SET', P .. 'seq', digits(seq)) end
-  for first = 1, #steps, 100 do
+  for first = 1, #steps, 300 do
     call('XADD', P .. 'feed', 'MAXLEN', '~', 10000, '*', 's', table.concat(steps, '', first,
-      math.min(first + 99, #steps)))
+      math.min(first + 299, #steps)))
   end
   local rung = {}
   for topic in pairs(topics) do rung[#rung + 1] = topic end
