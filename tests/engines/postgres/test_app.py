@@ -38,6 +38,19 @@ async def test_a_job_exists_if_and_only_if_the_callers_transaction_commits(tmp_p
         await connection.close()
 
 
+async def test_what_is_no_connection_of_asyncpg_s_is_refused_by_name(tmp_path: Path) -> None:
+    async with database() as url:
+        app = _application(tmp_path, url)
+
+        @app.job("confirm")
+        async def confirm() -> None:
+            """Nothing."""
+
+        async with app.connected():
+            with pytest.raises(TypeError, match="takes an asyncpg connection, not a str"):
+                await app.submit_in("nope", confirm, None)
+
+
 async def test_other_stores_say_that_they_cannot(tmp_path: Path) -> None:
     app = _application(tmp_path, "memory://")
 

@@ -1,8 +1,10 @@
 """Which URL opens which store, what is refused at the door, and that no message shows a password."""
 
 import asyncio
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -63,6 +65,45 @@ async def test_a_wrong_password_is_a_config_error_without_it(server: PostgresSer
     refusal = await _refusal(f"{address}/postgres")
     assert isinstance(refusal, ConfigError)
     assert "password" in str(refusal)
+
+
+async def test_an_option_that_nobody_knows_is_named() -> None:
+    refusal = await _refusal(f"{shared()}/postgres?foo={PASSWORD}")
+    assert isinstance(refusal, ConfigError)
+    assert "foo" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("sslmode", "said"),
+    [
+        ("require", "does not speak TLS (sslmode=require)"),
+        ("bogus", "sslmode=bogus: must be one of disable, allow, prefer"),
+    ],
+)
+async def test_a_tls_that_can_t_be_is_a_config_error_that_says_so(sslmode: str, said: str) -> None:
+    refusal = await _refusal(f"{shared()}/postgres?sslmode={sslmode}")
+    assert isinstance(refusal, ConfigError)
+    assert said in str(refusal)
+
+
+def _answer_as_redis_does(listener: socket.socket) -> None:
+    line, _ = listener.accept()
+    with line:
+        line.recv(100)
+        line.sendall(b"-")
+
+
+async def test_what_is_no_postgresql_and_what_is_not_there_are_named_by_host_and_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        answering = threading.Thread(target=_answer_as_redis_does, args=(other,))
+        answering.start()
+        refusal = await _refusal(f"postgresql://ada:{PASSWORD}@{place}/x")
+        answering.join()
+    assert f"what is at {place} did not answer as PostgreSQL does" in str(refusal)
+    gone = await _refusal(f"postgresql://ada:{PASSWORD}@{place}/x")
+    assert isinstance(gone, EngineUnavailable)
+    assert f"the store at {place} can't be reached" in str(gone)
 
 
 async def test_an_unknown_database_is_a_config_error() -> None:

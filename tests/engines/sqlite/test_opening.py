@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.engines import open_engine
+from tidegate.engines import open_engine, shown
 from tidegate.engines.memory import MemoryEngine
 from tidegate.engines.sql.sqlite import connecting
 from tidegate.engines.sql.sqlite.engine import SqliteEngine
@@ -20,10 +20,42 @@ def test_each_scheme_opens_its_engine() -> None:
     assert isinstance(open_engine("sqlite:///data/jobs.db"), SqliteEngine)
 
 
-@pytest.mark.parametrize("url", ["mysql://h", "jobs.db", "", "memory://shared"])
+@pytest.mark.parametrize("url", ["mysql://h", "memory://shared", "redsi://u:hunter2@h", "postgresql+asyncpg://h/x"])
 def test_an_unknown_engine_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="is unknown"):
+    with pytest.raises(ConfigError, match="is unknown") as refused:
         open_engine(url)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["jobs.db", "", "redis:/u:hunter2@h:6379/0", "postgresql:/u:hunter2@h/x", "u:hunter2@h", "u:hunter2://h"]
+)
+def test_a_url_without_its_slashes_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"has no scheme: use .*rediss://host, unix:///") as refused:
+        open_engine(url)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_whoever_asks_for_a_driver_of_postgresql_is_told_what_to_write() -> None:
+    with pytest.raises(ConfigError, match="write postgresql://"):
+        open_engine("postgresql+asyncpg://h/x")
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("redis://u:hunter2@h", "redis://h:6379/0, namespace tidegate"),
+        ("rediss://h:7000/3?namespace=blue&durability=fsync", "rediss://h:7000/3, namespace blue"),
+        ("redis://u:hun/ter2@h/1", "redis://h:6379/1, namespace tidegate"),
+        ("unix://u:hunter2@/run/redis.sock?db=2", "unix:///run/redis.sock, database 2, namespace tidegate"),
+        ("postgres://u:hunter2@h/app", "postgresql://h:5432/app, schema tidegate"),
+        ("postgresql://u@h1:1,h2:2/app?schema=blue&password=hunter2", "postgresql://h1:1,h2:2/app, schema blue"),
+        ("sqlite:////var/lib/jobs.db", "sqlite:////var/lib/jobs.db"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_a_store_is_shown_without_its_user_and_password(url: str, seen: str) -> None:
+    assert shown(url) == seen
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///folder/", "sqlite://h/x"])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -196,14 +196,14 @@ def read_job(row: JobRow, kinds: Kinds) -> Job:
     return Job(
         id=JobId(row.id),
         seq=row.seq,
-        spec=_spec(row, *kinds[row.first_line_id]),
+        spec=spec_of(row, *kinds[row.first_line_id], read_terms(row.terms)),
         lane=kinds[row.line_id][0],
         status=row.status,
         created_at=instant(row.created_at),
         run_at=instant(row.run_at),
         due_at=instant(row.due_at),
         expires_at=_maybe(row.expires_at),
-        counters=_counters(row.runs, row.upstream_faults, row.crashes, row.interruptions, row.base),
+        counters=read_counters(row.runs, row.upstream_faults, row.crashes, row.interruptions, row.base),
         started_at=_maybe(row.started_at),
         finished_at=_maybe(row.finished_at),
         timeout_at=_maybe(row.timeout_at),
@@ -212,7 +212,7 @@ def read_job(row: JobRow, kinds: Kinds) -> Job:
         prune_at=_maybe(row.prune_at),
         progress=_progress(row),
         result_path=row.result_path,
-        error=_error(row),
+        error=failure_of(row),
         degraded=row.degraded == 1,
         served_by=row.served_by,
     )
@@ -222,8 +222,22 @@ def _maybe(stamped: int | None) -> datetime | None:
     return None if stamped is None else instant(stamped)
 
 
-def _spec(row: JobRow, lane: Lane, type_: str) -> Spec:
-    terms = read_terms(row.terms)
+class SpecRow(Protocol):
+    """The columns of a row that say what was asked for."""
+
+    user_id: str
+    priority: int
+    tags: str
+    timeout: int
+    first_expires_at: int | None
+    idempotency_key: str | None
+    fingerprint: str
+    request_id: str
+    traceparent: str
+
+
+def spec_of(row: SpecRow, lane: Lane, type_: str, terms: Terms) -> Spec:
+    """What was asked for."""
     return Spec(
         type=type_,
         user_id=row.user_id,
@@ -243,7 +257,8 @@ def _spec(row: JobRow, lane: Lane, type_: str) -> Spec:
 
 
 @lru_cache(maxsize=4_096)
-def _counters(runs: int, upstream_faults: int, crashes: int, interruptions: int, base: int) -> Counters:
+def read_counters(runs: int, upstream_faults: int, crashes: int, interruptions: int, base: int) -> Counters:
+    """The counters of a job; many jobs share them."""
     return Counters(runs=runs, upstream_faults=upstream_faults, crashes=crashes, interruptions=interruptions, base=base)
 
 
@@ -259,7 +274,16 @@ def write_progress(progress: Progress) -> tuple[str | None, str]:
     return None if progress.fraction is None else repr(float(progress.fraction)), progress.message
 
 
-def _error(row: JobRow) -> Failure | None:
+class FailureRow(Protocol):
+    """The columns of a row that tell the newest failure."""
+
+    error_code: str | None
+    error_message: str | None
+    error_more: str | None
+
+
+def failure_of(row: FailureRow) -> Failure | None:
+    """The newest failure of a job."""
     if row.error_code is None or row.error_message is None or row.error_more is None:
         return None
     return read_failure(row.error_code, row.error_message, row.error_more)

@@ -32,6 +32,17 @@ class Address:
     timeout: timedelta = timedelta(seconds=10)
     pooled: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The server as messages may name it."""
+        place = self.dsn.partition("://")[2].partition("?")[0]
+        return place.rpartition("@")[2].partition("/")[0] or "localhost"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the driver is given besides."""
+        return dict(parse_qsl(self.dsn.partition("?")[2], keep_blank_values=True))
+
     def sql(self, text: str) -> str:
         """A statement written for the schema `tidegate`, for this store's own."""
         return text if self.schema == SCHEMA else _renamed(text, self.schema)

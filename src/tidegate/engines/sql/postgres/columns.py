@@ -124,9 +124,16 @@ def at_once(asked: Sequence[Column]) -> tuple[Column, ...] | None:
         counts[number] += 1
         numbers.append(number + 1)
         nths.append(counts[number])
-    head = (ids, lines, terms, users, priorities, tags, sparse(expires_ats), timeouts, sparse(keys))
-    texts = (fingerprints, request_ids, traceparents, payloads)
-    return (*head, *texts, numbers, nths, *zip(*flows, strict=True))
+    if len(counts) == 1:
+        nths = []
+    said_once = map(shared, (lines, terms, users, priorities, tags))
+    texts = (*map(shared, (fingerprints, request_ids, traceparents)), payloads, shared(numbers), nths)
+    return (ids, *said_once, sparse(expires_ats), shared(timeouts), sparse(keys), *texts, *zip(*flows, strict=True))
+
+
+def shared(column: Column) -> Column:
+    """A column, or its first value alone where all are the same: the driver takes long to write down each."""
+    return column[:1] if column.count(column[0]) == len(column) else column
 
 
 def sparse(column: Column) -> Column:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Self
 
+import asyncpg
+
 from tidegate.clock import Clock
 from tidegate.core.job import Body, Ending, Job, JobId, NewJob, Owner
 from tidegate.core.query import HistoryEntry, JobQuery, Page, Stats, WorkerInfo
@@ -107,8 +109,10 @@ class PostgresEngine:
         """The same inside the transaction that the caller has open on his asyncpg `connection` to this database.
 
         The jobs exist if and only if he commits. Meanwhile nobody else waits for him: who submits the same id or
-        key is told BUSY.
+        key is told BUSY. Outside of a transaction the call commits at once.
         """
+        if not isinstance(connection, asyncpg.Connection):
+            raise TypeError(f"submit_in() takes an asyncpg connection, not a {type(connection).__name__}")
         drafts = [draft(job) for job in jobs]
         return await submitting.submit_in(self._store, connection, drafts) if drafts else []
 

@@ -8,7 +8,8 @@ from typing import Final
 
 import asyncpg
 
-from tidegate.errors import ConfigError, EngineError, EngineUnavailable, InvalidInput, SchemaMismatch, TidegateError
+from tidegate.engines.sql.postgres.address import Address
+from tidegate.errors import ConfigError, EngineUnavailable, InvalidInput, SchemaMismatch, TidegateError
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
 """All that a call may raise; TimeoutError is an OSError."""
@@ -17,6 +18,8 @@ TRY_AGAIN: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """Transactions that the server gave up to let another go on: nothing of them is left."""
 
 _ABOUT_THE_CONNECTION: Final = ("08", "25", "28", "3D", "53", "57")
+_RIGHTS: Final = "docs/how-to/run-on-postgresql.md lists the rights it needs (Give it a role)"
+_SSL_MODES: Final = "disable, allow, prefer, require, verify-ca, verify-full"
 _ABOUT_THE_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
 
 
@@ -39,18 +42,18 @@ def told(exc: BaseException) -> TidegateError:
             return EngineUnavailable(f"the connection to the store was lost ({_name(exc)})")
 
 
-def _answered(exc: asyncpg.PostgresError) -> EngineError:
+def _answered(exc: asyncpg.PostgresError) -> TidegateError:
     state = exc.sqlstate or ""
     if state in _ABOUT_THE_SCHEMA:
         return SchemaMismatch(f"the store's schema is not the one this process opened ({_shown(exc)}): restart it")
     if state.startswith("08"):
         return EngineUnavailable("the connection to the store was lost: it is not known whether the call took effect")
     if state == "42501":
-        return EngineUnavailable(f"this role may not do what an engine does ({_name(exc)}): grant it the schema")
+        return ConfigError(f"this role may not do what an engine does ({_name(exc)}): {_RIGHTS}")
     return EngineUnavailable(f"the store did not carry out the call ({_shown(exc)}): try again")
 
 
-def refused(exc: BaseException) -> TidegateError:
+def refused(exc: BaseException, where: Address) -> TidegateError:
     """The error that stands for a server that can't be opened: a ConfigError where only its settings can help."""
     match exc:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
@@ -58,13 +61,30 @@ def refused(exc: BaseException) -> TidegateError:
         case asyncpg.InvalidCatalogNameError():
             return ConfigError(f"there is no such database ({_shown(exc)}): create it, or name another")
         case asyncpg.UndefinedObjectError() | asyncpg.CantChangeRuntimeParamError():
-            return ConfigError("the URL has an option that neither Tidegate nor PostgreSQL knows")
+            named = ", ".join(sorted(where.options))
+            return ConfigError(f"the URL has an option that neither Tidegate nor PostgreSQL knows, among: {named}")
+        case ValueError() if str(exc).startswith("`sslmode`"):
+            return ConfigError(f"sslmode={where.options.get('sslmode')}: must be one of {_SSL_MODES}")
         case ValueError():
             return ConfigError("this PostgreSQL URL can't be read: use postgresql://user:password@host:5432/database")
         case asyncpg.InsufficientPrivilegeError():
-            return ConfigError("this role may not make or change the store's schema: see the rights it needs")
+            return ConfigError(f"this role may not make or change the store's schema: {_RIGHTS}")
+        case TimeoutError():
+            return EngineUnavailable(f"the store at {where.shown} did not answer in time")
+        case ConnectionError() if "rejected SSL upgrade" in str(exc):
+            return _no_tls(where)
+        case OSError():
+            return EngineUnavailable(f"the store at {where.shown} can't be reached ({exc.strerror or _name(exc)})")
         case _:
             return told(exc)
+
+
+def _no_tls(where: Address) -> TidegateError:
+    """What answers says anything but yes where it is asked for TLS; PostgreSQL would say yes or no."""
+    mode = where.options.get("sslmode", "prefer")
+    if mode in ("prefer", "allow"):
+        return ConfigError(f"what is at {where.shown} did not answer as PostgreSQL does")
+    return ConfigError(f"the server at {where.shown} does not speak TLS (sslmode={mode})")
 
 
 def _name(exc: BaseException) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 from tidegate.core.verbs import Feed
 from tidegate.engines.sql.postgres.reading import Step
-from tidegate.engines.sql.postgres.store import Store
+from tidegate.engines.sql.postgres.store import FLUSH, Store
 from tidegate.errors import InvalidInput
 
 _CURSOR: Final = re.compile(r"(\d{1,19})-(\d{1,18})-(\d{1,9})")
@@ -88,6 +88,8 @@ async def events(store: Store, after: str | None, limit: int) -> Feed:
     met = await store.rows(_Met, _FEED, xact, int(seq), int(n), max(limit, 0))
     if not met and await _beyond(store, int(xact)):
         return Feed(entries=(), next=await _present(store), reset=True)
+    if met:
+        await store.fetch(FLUSH)  # what is shown has happened, and its place in the feed is nobody else's
     return Feed(entries=tuple(step.entry() for step in met), next=met[-1].cursor if met else after)
 
 

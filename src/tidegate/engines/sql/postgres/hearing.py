@@ -1,7 +1,8 @@
 """Hints between processes: NOTIFY after a commit, LISTEN on a connection of its own.
 
-A NOTIFY takes a lock on the whole server while it commits, so it never stands in a verb's transaction: topics are
-gathered, and told in a statement of their own, at most one each `PAUSE`. A hint may be lost; polling is the truth.
+A NOTIFY takes a lock on the whole server while it commits, so it never stands in a transaction whose commit waits
+for a flush: topics are gathered, and told in a statement of their own, at most one each `PAUSE`. Only submit tells
+of its jobs itself. A hint may be lost; polling is the truth.
 """
 
 import asyncio
@@ -76,6 +77,10 @@ class Ear:
         if self._untold:
             await self._tell_once()
 
+    def ring_here(self, topics: Iterable[str]) -> None:
+        """Something happened to `topics` of which others have been told."""
+        self._bell.ring(topics)
+
     def ring(self, topics: Iterable[str]) -> None:
         """Something happened to `topics`."""
         mine = set(topics)
@@ -108,7 +113,7 @@ class Ear:
         with self._lock:
             topics, self._untold = self._untold, set()
         with suppress(EngineError):  # a lost hint: whoever waited for it finds out when he polls
-            await self._whisper(_NOTIFY, self._address.schema, list(self._messages(topics)))
+            await self._whisper(_NOTIFY, self._address.schema, list(self.messages(topics)))
 
     async def _patience(self) -> None:
         """Wait for more to tell, while it is no queue."""
@@ -120,7 +125,8 @@ class Ear:
             async with asyncio.timeout(PAUSE_FOR_JOBS):
                 await self._pressed.wait()
 
-    def _messages(self, topics: set[str]) -> Iterator[str]:
+    def messages(self, topics: set[str]) -> Iterator[str]:
+        """What others are told of `topics`."""
         jobs = sorted(topic for topic in topics if topic.startswith("job:"))[:MOST_JOBS]
         message, length = [self._name], 0
         for topic in (*sorted(topic for topic in topics if topic.startswith("queue:")), *jobs):

@@ -40,7 +40,7 @@ async def open_store(where: Address, clock: Clock | None, bell: Bell) -> Store:
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
     except (*DRIVER, ValueError) as exc:
-        raise refused(exc) from None
+        raise refused(exc, where) from None
     store = Store(where, connect, clock, bell)
     await store.open()
     return store

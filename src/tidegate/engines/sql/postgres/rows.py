@@ -16,7 +16,10 @@ SHOWN: Final = ", ".join(
 )
 """The columns of the view `shown` that are a `JobRow`."""
 
+WIDTH: Final = len(JobRow.__struct_fields__)
+
 _LINES: Final = "SELECT id, queue, upstream, parents, type FROM tidegate.lines WHERE id = ANY ($1::integer[])"
+_TERMS: Final = "SELECT id, terms FROM tidegate.terms WHERE id = ANY ($1::integer[])"
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -26,12 +29,23 @@ def uuids(job_ids: Iterable[JobId]) -> list[JobId]:
 
 
 async def read_jobs(store: Store, rows: "Sequence[asyncpg.Record]") -> list[Job]:
-    """The jobs of rows that begin with `SHOWN`. Lines never change, so each is looked up once a process."""
-    width = len(JobRow.__struct_fields__)
-    known = [msgspec.convert(tuple(row)[:width], JobRow) for row in rows]
-    kinds = store.kinds
-    new = {number for row in known for number in (row.line_id, row.first_line_id) if number not in kinds}
+    """The jobs of rows that begin with `SHOWN`."""
+    known = [msgspec.convert(tuple(row)[:WIDTH], JobRow) for row in rows]
+    await learn_lines(store, {number for row in known for number in (row.line_id, row.first_line_id)})
+    return [read_job(row, store.kinds) for row in known]
+
+
+async def learn_lines(store: Store, numbers: set[int]) -> None:
+    """Look up the lines that are new to this process: they never change."""
+    new = numbers - store.kinds.keys()
     if new:
         for number, queue, upstream, parents, type_ in await store.fetch(_LINES, list(new)):
-            kinds[number] = (Lane(queue=queue, upstream=upstream, parents=read_tags(parents)), type_)
-    return [read_job(row, kinds) for row in known]
+            store.kinds[number] = (Lane(queue=queue, upstream=upstream, parents=read_tags(parents)), type_)
+
+
+async def learn_terms(store: Store, numbers: set[int]) -> None:
+    """The same for terms."""
+    new = numbers - store.terms.keys()
+    if new:
+        for number, terms in await store.fetch(_TERMS, list(new)):
+            store.terms[number] = terms

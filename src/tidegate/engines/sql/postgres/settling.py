@@ -8,7 +8,7 @@ from tidegate.core.job import Bury, Cancel, Defer, Ending, Retry, Settlement, Su
 from tidegate.core.verbs import Settled
 from tidegate.engines.sql.codec import micros, write_failure, write_tags
 from tidegate.engines.sql.drafting import Draft
-from tidegate.engines.sql.postgres.columns import ARRAYS, arrays, columns, cuts, sparse
+from tidegate.engines.sql.postgres.columns import ARRAYS, Column, arrays, columns, cuts, shared, sparse
 from tidegate.engines.sql.postgres.rows import uuids
 from tidegate.engines.sql.postgres.store import Store
 
@@ -38,7 +38,7 @@ async def settle(store: Store, endings: Sequence[Ending], follow_ups: Sequence[S
         _SETTLE,
         store.now,
         cuts([(ending.job_id,) for ending in mine]),
-        *(map(sparse, zip(*map(_row, mine), strict=True)) if mine else [()] * len(_TYPES)),
+        *_written(mine),
         [number for number, _ in then],
         *await columns(store, [draft for _, draft in then]),
     )
@@ -49,6 +49,14 @@ async def settle(store: Store, endings: Sequence[Ending], follow_ups: Sequence[S
     queues |= {draft.new.spec.lane.queue for _, draft in then}
     store.ring({*(f"job:{ending.job_id}" for ending in mine), *(f"queue:{queue}" for queue in queues)})
     return answers
+
+
+def _written(endings: Sequence[Ending]) -> Sequence[Column]:
+    """The columns of some endings."""
+    if not endings:
+        return ((),) * len(_TYPES)
+    ids, tokens, statuses, events, *rest = zip(*map(_row, endings), strict=True)
+    return (ids, tokens, shared(statuses), shared(events), *map(sparse, rest))
 
 
 def _row(ending: Ending) -> _Ended:

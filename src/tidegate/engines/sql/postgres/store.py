@@ -28,6 +28,9 @@ _SNAPSHOT: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 )
 
+FLUSH: Final = "SELECT pg_logical_emit_message(true, 'tidegate', '')"
+"""A commit that flushes all that anybody has committed before it."""
+
 TRIES: Final = 10
 """How often a transaction that the server gave up for another is begun again."""
 
@@ -43,6 +46,7 @@ class Store:
         self.clock = clock or SystemClock()
         self.pid = os.getpid()
         self.kinds: dict[int, tuple[Lane, str]] = {}  # by line; filled as they are met, for they never change
+        self.terms: dict[int, str] = {}  # by number, as above
         self.line_ids: dict[tuple[Lane, str], int] = {}
         self.terms_ids: dict[str, int] = {}
         self._ticks = clock is None
@@ -99,6 +103,14 @@ class Store:
     def ring(self, topics: Iterable[str]) -> None:
         """Wake who waits for one of `topics`: at once in this process, soon in others."""
         self._ear.ring(topics)
+
+    def ring_here(self, topics: Iterable[str]) -> None:
+        """Wake who waits for one of `topics` in this process, where others are told already."""
+        self._ear.ring_here(topics)
+
+    def hints(self, topics: set[str]) -> list[str]:
+        """What NOTIFY is to tell other processes of `topics`."""
+        return list(self._ear.messages(topics))
 
     async def _whisper(self, sql: str, *arguments: object) -> None:
         await self.fetch(sql, *arguments)

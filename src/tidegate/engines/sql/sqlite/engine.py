@@ -193,7 +193,9 @@ class SqliteEngine:
 
     async def swap(self, swap: Swap) -> Swapped:
         """See `ports.Documents.swap`."""
-        return await self._write(lambda session: papers.swap(session, swap))
+        swapped = await self._write(lambda session: papers.swap(session, swap))
+        self._bell.ring({"gates"} if swapped.won else ())
+        return swapped
 
     async def scan(self, kind: str, after: str = "", limit: int = 200) -> list[Document]:
         """See `ports.Documents.scan`."""

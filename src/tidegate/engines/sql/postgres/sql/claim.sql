@@ -1,7 +1,8 @@
 -- claim: see `ports.JobQueue.claim`; `engines/memory/claiming.py` spells out the order.
 --
 -- _queues, _quotas: the turns. _share: NULL where there is none. _held_names, _held_counts: what the worker holds.
--- Returns a row for each lease, in the order to run them; then one row with the news, and nothing else.
+-- Returns a row for each new lease, in the order to run them, with what else is not known of a job that has just been
+-- claimed; then one row with the news, and nothing else. `repeated`: the nonce is known, and the leases are there.
 --
 -- A gate with a limit or a pace is locked before its leases are counted, all gates in the order of their names; one
 -- that somebody keeps locked counts as closed, and holds up no other lane. Jobs that another claim is taking are
@@ -11,14 +12,11 @@ CREATE OR REPLACE FUNCTION claim(
     _lease_for bigint, _share integer, _held_names text[], _held_counts bigint[]
 ) RETURNS TABLE (
     seq bigint, id text, line_id integer, first_line_id integer, user_id text, priority smallint, tags text,
-    status text, run_at bigint, due_at bigint, created_at bigint, expires_at bigint, first_expires_at bigint,
-    started_at bigint, finished_at bigint, timeout_at bigint, cancel_requested_at bigint, dismissed_at bigint,
-    prune_at bigint, runs integer, upstream_faults integer, crashes integer, interruptions integer, base integer,
-    timeout bigint, terms text, idempotency_key text, fingerprint text, request_id text, traceparent text,
-    progress_fraction text, progress_message text, result_path text, error_code text, error_message text,
-    error_more text, degraded smallint, served_by text,
-    payload bytea, token text, lease_until bigint, eras text,
-    at bigint, more boolean, wake_at bigint, cancelling text[], overdue bigint, version bigint
+    run_at bigint, due_at bigint, created_at bigint, expires_at bigint, first_expires_at bigint, runs integer,
+    upstream_faults integer, crashes integer, interruptions integer, base integer, timeout bigint, terms_id integer,
+    idempotency_key text, fingerprint text, request_id text, traceparent text,
+    error_code text, error_message text, error_more text, payload bytea, eras text,
+    at bigint, more boolean, wake_at bigint, cancelling text[], overdue bigint, version bigint, repeated boolean
 )
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -38,6 +36,9 @@ DECLARE
     _wanted integer;
     _more boolean := false;
     _opens_at bigint;
+    _ends_at bigint;
+    _expiring boolean;
+    _cancelling boolean;
     -- the lines that may give, in turn: one element a line
     _lines integer[] := '{}';
     _turn_of bigint[] := '{}';
@@ -85,7 +86,12 @@ BEGIN
     _known := EXISTS (SELECT 1 FROM nonces WHERE nonces.nonce = _nonce);
     _wanted := CASE WHEN _known THEN 0 ELSE greatest(_limit, 0) END;
     _held_spare := ARRAY(SELECT _share - a.n FROM unnest(_held_counts) WITH ORDINALITY AS a(n, o) ORDER BY a.o);
-    IF NOT _known THEN
+    IF NOT _known AND (
+        EXISTS (SELECT 1 FROM jobs WHERE jobs.stage = 0 AND jobs.run_at <= _now) OR EXISTS (
+            SELECT 1 FROM jobs
+            WHERE jobs.stage IN (0, 1) AND jobs.stage < 4 AND jobs.expires_at IS NOT NULL AND jobs.expires_at <= _now
+        )
+    ) THEN
         _more := promote(_now);
     END IF;
 
@@ -297,18 +303,19 @@ BEGIN
                 started_at = _now, timeout_at = _now + jobs.timeout, progress_fraction = NULL, progress_message = NULL,
                 owner = _owner, lease_until = _now + _lease_for, token = _nonce || '.' || (a.o - 1), eras = a.eras
             FROM unnest(_taken, _taken_eras) WITH ORDINALITY AS a(seq, eras, o)
-            WHERE jobs.seq = a.seq RETURNING a.o, jobs.*
+            WHERE jobs.seq = a.seq
+            RETURNING a.o, jobs.seq, jobs.line_id, jobs.user_id, jobs.priority, jobs.run_at, jobs.due_at,
+                jobs.expires_at, jobs.runs, jobs.upstream_faults, jobs.crashes, jobs.interruptions, jobs.base,
+                jobs.timeout, jobs.error_code, jobs.error_message, jobs.error_more, jobs.eras, jobs.steps
         ), logged AS (
             INSERT INTO history (seq, at, n, run, event) SELECT run.seq, _now, run.steps, run.runs, 'claimed' FROM run
         )
-        SELECT j.seq, specs.id::text, j.line_id, specs.line_id, j.user_id, j.priority, specs.tags, j.status, j.run_at,
-            j.due_at, specs.created_at, j.expires_at, specs.expires_at, j.started_at, j.finished_at, j.timeout_at,
-            j.cancel_requested_at, j.dismissed_at, j.prune_at, j.runs, j.upstream_faults, j.crashes, j.interruptions,
-            j.base, j.timeout, terms.terms, specs.idempotency_key, specs.fingerprint, specs.request_id,
-            specs.traceparent, j.progress_fraction, j.progress_message, j.result_path, j.error_code, j.error_message,
-            j.error_more, j.degraded, j.served_by, specs.payload, j.token, j.lease_until, j.eras,
-            NULL::bigint, NULL::boolean, NULL::bigint, NULL::text[], NULL::bigint, NULL::bigint
-        FROM run AS j JOIN specs ON specs.seq = j.seq JOIN terms ON terms.id = specs.terms_id ORDER BY j.o;
+        SELECT j.seq, specs.id::text, j.line_id, specs.line_id, j.user_id, j.priority, specs.tags, j.run_at, j.due_at,
+            specs.created_at, j.expires_at, specs.expires_at, j.runs, j.upstream_faults, j.crashes, j.interruptions,
+            j.base, j.timeout, specs.terms_id, specs.idempotency_key, specs.fingerprint, specs.request_id,
+            specs.traceparent, j.error_code, j.error_message, j.error_more, specs.payload, j.eras,
+            NULL::bigint, NULL::boolean, NULL::bigint, NULL::text[], NULL::bigint, NULL::bigint, NULL::boolean
+        FROM run AS j JOIN specs ON specs.seq = j.seq ORDER BY j.o;
         UPDATE gates SET paced_until = a.paced FROM unnest(_names, _paced, _period) AS a(name, paced, period)
         WHERE gates.name = a.name AND a.period IS NOT NULL AND gates.paced_until IS DISTINCT FROM a.paced;
         FOR _p IN
@@ -318,19 +325,6 @@ BEGIN
             WHERE lines.id = (SELECT l.id FROM lines AS l WHERE l.id = _lines[_p] FOR UPDATE SKIP LOCKED);
         END LOOP;
     END IF;
-    IF _known THEN
-        RETURN QUERY SELECT j.seq, j.id::text, j.line_id, j.first_line_id, j.user_id, j.priority, j.tags, j.status,
-            j.run_at, j.due_at, j.created_at, j.expires_at, j.first_expires_at, j.started_at, j.finished_at,
-            j.timeout_at, j.cancel_requested_at, j.dismissed_at, j.prune_at, j.runs, j.upstream_faults, j.crashes,
-            j.interruptions, j.base, j.timeout, j.terms, j.idempotency_key, j.fingerprint, j.request_id,
-            j.traceparent, j.progress_fraction, j.progress_message, j.result_path, j.error_code, j.error_message,
-            j.error_more, j.degraded, j.served_by, j.payload, j.token, j.lease_until, j.eras,
-            NULL::bigint, NULL::boolean, NULL::bigint, NULL::text[], NULL::bigint, NULL::bigint
-        FROM shown AS j
-        WHERE j.lease_until IS NOT NULL AND j.owner = _owner AND starts_with(j.token, _nonce || '.')
-        ORDER BY split_part(j.token, '.', 2)::integer;
-    END IF;
-
     -- the news
     FOR _p IN 1 .. cardinality(_lines) LOOP
         CONTINUE WHEN NOT _left[_p];
@@ -348,42 +342,52 @@ BEGIN
             _opens_at := least(_opens_at, _turns);
         END IF;
     END LOOP;
-    RETURN QUERY SELECT NULL::bigint, NULL::text, NULL::integer, NULL::integer, NULL::text, NULL::smallint, NULL::text,
-        NULL::text, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint,
-        NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::integer, NULL::integer, NULL::integer,
-        NULL::integer, NULL::integer, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text,
-        NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::smallint, NULL::text,
-        NULL::bytea, NULL::text, NULL::bigint, NULL::text, _now, _more, CASE WHEN _more OR news.wake_at < _now THEN _now ELSE news.wake_at END,
-        news.cancelling, least(news.lost + news.waited, 1000), news.version
-    FROM (
-        SELECT least(
-                _opens_at,
-                (SELECT min(jobs.lease_until) FROM jobs WHERE jobs.lease_until IS NOT NULL),
-                (SELECT min(jobs.run_at) FROM jobs WHERE jobs.stage = 0),
-                (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 0 AND jobs.expires_at IS NOT NULL),
-                (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 1 AND jobs.expires_at IS NOT NULL),
-                (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 2 AND jobs.expires_at IS NOT NULL),
-                (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 3 AND jobs.expires_at IS NOT NULL)
-            ) AS wake_at,
-            ARRAY(
-                SELECT specs.id::text FROM jobs JOIN specs ON specs.seq = jobs.seq
-                WHERE jobs.lease_until IS NOT NULL AND jobs.cancel_requested_at IS NOT NULL AND jobs.owner = _owner
-                ORDER BY jobs.seq
-            ) AS cancelling,
-            (
-                SELECT count(*) FROM (
-                    SELECT 1 FROM jobs WHERE jobs.lease_until IS NOT NULL AND jobs.lease_until <= _now LIMIT 1000
-                ) AS a
-            ) AS lost,
-            (
-                SELECT count(*) FROM (
-                    SELECT 1 FROM jobs
-                    WHERE jobs.stage IN (0, 1, 2, 3) AND jobs.stage < 4 AND jobs.expires_at IS NOT NULL
-                        AND jobs.expires_at <= _now
-                    LIMIT 1000
-                ) AS a
-            ) AS waited,
-            (SELECT versions.last FROM versions) AS version
-    ) AS news;
+    -- a look costs an index entry; what is rarely there is asked for where there is any
+    SELECT versions.last, (SELECT min(jobs.lease_until) FROM jobs WHERE jobs.lease_until IS NOT NULL),
+        (SELECT min(jobs.run_at) FROM jobs WHERE jobs.stage = 0),
+        EXISTS (SELECT 1 FROM jobs WHERE jobs.stage < 4 AND jobs.expires_at IS NOT NULL),
+        EXISTS (SELECT 1 FROM jobs WHERE jobs.lease_until IS NOT NULL AND jobs.cancel_requested_at IS NOT NULL)
+    INTO version, _ends_at, wake_at, _expiring, _cancelling FROM versions;
+    at := _now;
+    more := _more;
+    repeated := _known;
+    wake_at := least(_opens_at, _ends_at, wake_at);
+    cancelling := '{}';
+    overdue := 0;
+    IF _ends_at <= _now THEN
+        overdue := (
+            SELECT count(*) FROM (
+                SELECT 1 FROM jobs WHERE jobs.lease_until IS NOT NULL AND jobs.lease_until <= _now LIMIT 1000
+            ) AS a
+        );
+    END IF;
+    IF _expiring THEN
+        wake_at := least(
+            wake_at,
+            (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 0 AND jobs.expires_at IS NOT NULL),
+            (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 1 AND jobs.expires_at IS NOT NULL),
+            (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 2 AND jobs.expires_at IS NOT NULL),
+            (SELECT min(jobs.expires_at) FROM jobs WHERE jobs.stage = 3 AND jobs.expires_at IS NOT NULL)
+        );
+        overdue := least(1000, overdue + (
+            SELECT count(*) FROM (
+                SELECT 1 FROM jobs
+                WHERE jobs.stage IN (0, 1, 2, 3) AND jobs.stage < 4 AND jobs.expires_at IS NOT NULL
+                    AND jobs.expires_at <= _now
+                LIMIT 1000
+            ) AS a
+        ));
+    END IF;
+    IF _cancelling THEN
+        cancelling := ARRAY(
+            SELECT specs.id::text FROM jobs JOIN specs ON specs.seq = jobs.seq
+            WHERE jobs.lease_until IS NOT NULL AND jobs.cancel_requested_at IS NOT NULL AND jobs.owner = _owner
+            ORDER BY jobs.seq
+        );
+    END IF;
+    IF _more OR wake_at < _now THEN
+        wake_at := _now;
+    END IF;
+    RETURN NEXT;
 END
 $$

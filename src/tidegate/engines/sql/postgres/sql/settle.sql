@@ -1,6 +1,7 @@
 -- settle: see `ports.JobQueue.settle`; `core.steps` says what each settlement does to a job.
 --
--- One array a column of the endings (one of nothing but NULL may be empty), and then one a column of their follow-up
+-- One array a column of the endings (one of nothing but NULL may be empty, and _statuses and _events may say once what
+-- all endings share), and then one a column of their follow-up
 -- jobs, as `accept` takes them; _of says which ending each follows.
 -- _cuts: the last place of each part of the batch that names no job twice.
 -- _statuses: what the job is to be; 'queued' is a retry or a deferral, due `_delays` from now. _refunds: the cause
@@ -52,6 +53,12 @@ DECLARE
     _line integer;
     _one record;
 BEGIN
+    IF cardinality(_statuses) = 1 THEN
+        _statuses := array_fill(_statuses[1], ARRAY[_n]);
+    END IF;
+    IF cardinality(_events) = 1 THEN
+        _events := array_fill(_events[1], ARRAY[_n]);
+    END IF;
     -- what follows meets the jobs in another order than everybody else's, so they are all locked first
     IF 'queued' = ANY (_statuses) AND _n > 1 THEN
         PERFORM 1 FROM unnest(_ids) AS a(id) JOIN specs ON specs.id = a.id JOIN jobs ON jobs.seq = specs.seq
@@ -113,9 +120,13 @@ BEGIN
                 ORDER BY jobs.seq FOR UPDATE OF jobs
             ) AS back;
         END IF;
-        FOREACH _count IN ARRAY coalesce(array_cat(_ended, _back), '{}') LOOP
-            _fates[_count + _a - 1] := 'applied';
-        END LOOP;
+        IF cardinality(_ended) = _n THEN
+            _fates := array_fill('applied'::text, ARRAY[_n]);
+        ELSE
+            FOREACH _count IN ARRAY coalesce(array_cat(_ended, _back), '{}') LOOP
+                _fates[_count + _a - 1] := 'applied';
+            END LOOP;
+        END IF;
         -- follow-ups of what was applied, each id once, and only those that are new
         _then := NULL;
         IF _of <> '{}' THEN
@@ -200,7 +211,7 @@ BEGIN
                 _stands[_one.o] := _one.queue;
             END LOOP;
         END IF;
-        IF _ended IS NOT NULL OR _back_seqs IS NOT NULL THEN
+        IF (_ended IS NOT NULL OR _back_seqs IS NOT NULL) AND EXISTS (SELECT 1 FROM lease_gates) THEN
             DELETE FROM lease_gates WHERE lease_gates.seq = ANY (array_cat(_seqs, _back_seqs));
         END IF;
         IF _then IS NOT NULL THEN
@@ -214,6 +225,7 @@ BEGIN
             ) FROM unnest(_then) AS a(o);
         END IF;
         -- the rest
+        EXIT WHEN cardinality(_ended) = _n;
         FOR _one IN
             SELECT a.o + _a - 1 AS o, jobs.token = a.token AS held, jobs.settled_by = a.token AS repeated
             FROM unnest(_ids[_a:_b], _tokens[_a:_b], _fates[_a:_b]) WITH ORDINALITY AS a(id, token, fate, o)

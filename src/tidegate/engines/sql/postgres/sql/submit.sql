@@ -1,12 +1,13 @@
 -- submit: see `ports.JobQueue.submit`.
 --
 -- The columns are those of `accept`. _cuts: the last place of each part of the batch in which no two jobs share an id
--- or a key; twins meet across parts.
+-- or a key; twins meet across parts. _channel, _hints: as of `enter`.
 -- Returns a row for each job that is not new: its place, its fate, and the id of the job that it stands for.
 -- Where an open transaction elsewhere holds an id or a key this fails (55P03); with `_each`, and each job a part of
 -- its own, such jobs are 'busy' and the others go on.
 CREATE OR REPLACE FUNCTION submit(
-    _at bigint, _each boolean, _cuts integer[], _ids uuid[], _line_ids integer[], _terms_ids integer[],
+    _at bigint, _channel text, _hints text[], _each boolean, _cuts integer[],
+    _ids uuid[], _line_ids integer[], _terms_ids integer[],
     _user_ids text[], _priorities smallint[], _run_ats bigint[], _delays bigint[], _tags text[],
     _expires_ats bigint[], _timeouts bigint[], _keys text[], _fingerprints text[], _request_ids text[],
     _traceparents text[], _payloads bytea[], _queues text[], _upstreams text[], _parents text[], _types text[]
@@ -29,6 +30,10 @@ DECLARE
     _first_ids uuid[];
     _busy integer := 0;
 BEGIN
+    IF _channel IS NOT NULL THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+        PERFORM pg_notify(_channel, a.hint) FROM unnest(_hints) AS a(hint);
+    END IF;
     IF _each THEN
         PERFORM set_config('lock_timeout', '20ms', true);
     END IF;
