@@ -20,6 +20,7 @@ app.command(
     help="Run jobs, without the API; not beside a server on the embedded store.",
 )
 app.command("tidegate.cli.doctor:doctor", name="doctor", help="Check settings, engine, artifacts and server.")
+app.command("tidegate.cli.provider:provider", name="provider", help="Serve a fake provider with scripted outages.")
 
 jobs = App(name="jobs", help="Submit jobs, look at them, wait for them.", result_action="return_value")
 jobs.command("tidegate.cli.jobs:show_jobs", name="list", help="List jobs, newest first.")
