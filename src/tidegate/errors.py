@@ -11,7 +11,8 @@ TidegateError
 │  ├─ JobNotFound              unknown, pruned, or another user's
 │  ├─ IdempotencyConflict      the key already belongs to different work (.job_id)
 │  ├─ IllegalTransition        the job's status forbids it (.status)
-│  └─ RateLimited              over a limit (.retry_after)
+│  ├─ RateLimited              over a limit (.retry_after)
+│  └─ UpstreamOpen             the job's upstream is down, and its type takes no new jobs then (.retry_after)
 ├─ EngineError
 │  ├─ EngineUnavailable        the store can't be reached, or the call's outcome is unknown: try again
 │  ├─ SchemaMismatch           the store's schema is newer or damaged: `tidegate db migrate`
@@ -20,6 +21,7 @@ TidegateError
 │  ├─ ArtifactNotFound         no artifact at that path, or not yours
 │  ├─ ArtifactUnavailable      the object store failed after all tries
 │  └─ ArtifactRefused          the object store said no: permission, bucket, credentials
+├─ LLMError                    a model's provider did not give what was asked for (.code, .retry_after)
 ├─ ServiceError                what the HTTP client raises when a server can't be reached or answers nonsense
 ├─ JobFailed                   awaiting a result: the job failed (.code, .job_id)
 ├─ JobCancelled                awaiting a result: the job was cancelled (.job_id)
@@ -27,10 +29,12 @@ TidegateError
 └─ Steer                       raised by a handler to choose its own ending
    ├─ RetryLater               try again after .after, one attempt used
    ├─ GiveUp                   fail for good, with .code
+   ├─ Defer                    run again after .after, or once .upstream is well; no attempt used
+   ├─ UpstreamUnavailable      the upstream's breaker is open: let it through, and the job waits (.upstream, .until)
    └─ Abandoned                the run was cancelled or lost its lease; let it through
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 class TidegateError(Exception):
@@ -119,6 +123,15 @@ class RateLimited(Refused):
         self.limit = limit
 
 
+class UpstreamOpen(Refused):
+    """The upstream of this job's type is down; the same request is welcome after `retry_after`."""
+
+    def __init__(self, upstream: str, *, retry_after: timedelta) -> None:
+        super().__init__(f"{upstream} is temporarily unavailable")
+        self.upstream = upstream
+        self.retry_after = retry_after
+
+
 class EngineError(TidegateError):
     """The store behind the engine."""
 
@@ -160,6 +173,28 @@ class ArtifactUnavailable(ArtifactError):
 
 class ArtifactRefused(ArtifactError):
     """The artifact store said no: permission, bucket or credentials."""
+
+
+class LLMError(TidegateError):
+    """A model's provider did not give what was asked for; `code` is a word of `core.fault.Fault`.
+
+    The message names provider, model, status and the provider's own code: never a prompt, an answer or a key.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "server_error",
+        transient: bool = True,
+        retry_after: timedelta | None = None,
+        status_code: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.transient = transient
+        self.retry_after = retry_after
+        self.status_code = status_code
 
 
 class ServiceError(TidegateError):
@@ -211,6 +246,28 @@ class GiveUp(Steer):
     def __init__(self, reason: str, *, code: str = "processing_error") -> None:
         super().__init__(reason)
         self.code = code
+
+
+class Defer(Steer):
+    """Run again after `after`, without an attempt used; with `upstream`, in that upstream's lane."""
+
+    def __init__(self, reason: str, *, after: timedelta = timedelta(0), upstream: str | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+        self.upstream = upstream
+
+
+class UpstreamUnavailable(Steer):
+    """An upstream's breaker is open: the call was not made.
+
+    A handler that lets it through goes back to that upstream's lane and runs again once it is well, without an
+    attempt used. `until` is when that may be at the earliest, None where nobody knows.
+    """
+
+    def __init__(self, upstream: str, until: datetime | None = None) -> None:
+        super().__init__(f"{upstream} is unavailable")
+        self.upstream = upstream
+        self.until = until
 
 
 class Abandoned(Steer):
