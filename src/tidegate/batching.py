@@ -34,7 +34,8 @@ class Batcher(Generic[Question, Answer]):
         EngineUnavailable is raised to all who shared the call. Any other exception is one question's fault:
         the others are asked again without it.
         """
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Answer] = loop.create_future()
 
         def told(answer: Answer | Exception) -> None:
             if answered.done():
@@ -44,15 +45,14 @@ class Batcher(Generic[Question, Answer]):
             else:
                 answered.set_result(answer)
 
-        self.put(question, told)
+        self.put(question, told, loop)
         return await answered
 
-    def put(self, question: Question, told: Told[Answer]) -> None:
-        """Ask without waiting: `told` is called with the answer, or with the exception. It must not raise."""
-        loop = asyncio.get_running_loop()
+    def put(self, question: Question, told: Told[Answer], loop: asyncio.AbstractEventLoop) -> None:
+        """Ask without waiting, on the running loop: `told` gets the answer, or the exception. It must not raise."""
         line = self._lines.get(loop)
         if line is None:
-            line = self._lines[loop] = _Line(self._call, self._most, lambda: self._lines.pop(loop, None))
+            line = self._lines[loop] = _Line(self._call, self._most, lambda: self._lines.pop(loop, None), loop)
         line.waiting.append((question, told))
 
     def close(self) -> None:
@@ -65,12 +65,14 @@ class Batcher(Generic[Question, Answer]):
 class _Line(Generic[Question, Answer]):
     """The questions of one event loop, from the first of them until none waits."""
 
-    def __init__(self, call: Call[Question, Answer], most: int, over: Callable[[], object]) -> None:
+    def __init__(
+        self, call: Call[Question, Answer], most: int, over: Callable[[], object], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._call = call
         self._most = most
         self._over = over
         self.waiting: list[tuple[Question, Told[Answer]]] = []
-        self.task = asyncio.get_running_loop().create_task(self._drain(), name="tidegate-batcher")
+        self.task = loop.create_task(self._drain(), name="tidegate-batcher")
 
     async def _drain(self) -> None:
         await asyncio.sleep(0)  # lets every question of this turn of the loop join the first call

@@ -26,9 +26,9 @@ from tidegate.errors import (
     JobNotFound,
     ResultTimeout,
 )
-from tidegate.handlers import Registry
+from tidegate.handlers import JobType, Registry
 from tidegate.ports import Artifacts, Engine, Transactional
-from tidegate.requests import JobRequest, build, fingerprint_of
+from tidegate.requests import Builder, JobRequest, fingerprint_of
 from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, JobRef, Replayed, Revived, Submitted, ref
 
 RESULT_LIMIT = 64 * 1024 * 1024
@@ -80,6 +80,7 @@ class Client:
         async def known(keys: list[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
             return await engine.known(keys)
 
+        self._builder = Builder()
         self._submits, self._looks, self._keys = Batcher(submit), Batcher(get), Batcher(known)
 
     async def submit(self, request: JobRequest) -> Accepted:
@@ -87,27 +88,43 @@ class Client:
 
         Raises InvalidInput that names the field, IdempotencyConflict, or EngineUnavailable.
         """
-        [accepted] = await self.submit_many([request])
+        [accepted] = await self.store([await self.check(request)])
         return accepted
 
     async def submit_many(self, requests: Sequence[JobRequest]) -> list[Accepted]:
         """Accept jobs. All are checked before any is stored; raises as `submit` does.
 
+        A key that belongs to other work raises IdempotencyConflict, and the others *are* stored: ask again without it,
+        under their keys.
+
         They are stored in one step, on Redis and Valkey in one for each 500: after EngineUnavailable ask again with
         the same idempotency keys.
         """
-        return await self.store([await self.check(request) for request in requests])
+        return await self.store(await self._checked(requests))
 
     async def check(self, request: JobRequest) -> NewJob:
         """The job that `request` asks for, not stored; raises InvalidInput that names the field."""
-        job_type = self._to.registry.get(request.type)
-        job = build(request, job_type, self._to.new_id(), self._to.clock.now())
-        if job_type.files:
-            payload = json.loads(job.payload)
-            for name in job_type.files:
-                if isinstance(payload, dict) and isinstance(payload.get(name), str):
-                    await self._check_file(name, payload[name], request.user_id)
+        [job] = await self._checked([request])
         return job
+
+    async def _checked(self, requests: Sequence[JobRequest]) -> list[NewJob]:
+        to, now = self._to, self._to.clock.now()
+        jobs, with_files = list[NewJob](), list[tuple[NewJob, JobType]]()
+        for request in requests:
+            job_type = to.registry.get(request.type)
+            job = self._builder.build(request, job_type, to.new_id(), now)
+            jobs.append(job)
+            if job_type.files:
+                with_files.append((job, job_type))
+        for job, job_type in with_files:
+            await self._check_files(job, job_type)
+        return jobs
+
+    async def _check_files(self, job: NewJob, job_type: JobType) -> None:
+        payload = json.loads(job.payload)
+        for name in job_type.files:
+            if isinstance(payload, dict) and isinstance(payload.get(name), str):
+                await self._check_file(name, payload[name], job.spec.user_id)
 
     async def _check_file(self, name: str, reference: str, user_id: str) -> None:
         try:
@@ -120,7 +137,7 @@ class Client:
         started = self._to.clock.monotonic()
         receipts = await self._submit(jobs)
         latency = timedelta(seconds=self._to.clock.monotonic() - started)
-        return [self._accepted(job, receipt, latency) for job, receipt in zip(jobs, receipts, strict=True)]
+        return self._all_accepted(jobs, receipts, latency)
 
     async def submit_in(self, connection: object, requests: Sequence[JobRequest]) -> list[Accepted]:
         """Accept jobs in the caller's own transaction: they exist if and only if that commits.
@@ -130,9 +147,9 @@ class Client:
         engine = self._to.engine
         if not isinstance(engine, Transactional):
             raise ConfigError("jobs in a transaction of your own need PostgreSQL: set TIDEGATE_ENGINE=postgresql://…")
-        jobs = [await self.check(request) for request in requests]
+        jobs = await self._checked(requests)
         receipts = await engine.submit_in(connection, jobs)
-        return [self._accepted(job, receipt, timedelta(0)) for job, receipt in zip(jobs, receipts, strict=True)]
+        return self._all_accepted(jobs, receipts, timedelta(0))
 
     async def replayed(self, request: JobRequest) -> Accepted | None:
         """The job that an earlier `request` made under the same key; None when there was none.
@@ -166,18 +183,23 @@ class Client:
     async def _submit_once(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         return [await self._submits.ask(jobs[0])] if len(jobs) == 1 else await self._to.engine.submit(jobs)
 
-    def _accepted(self, job: NewJob, receipt: Receipt, latency: timedelta) -> Accepted:
+    def _all_accepted(self, jobs: Sequence[NewJob], receipts: Sequence[Receipt], latency: timedelta) -> list[Accepted]:
+        heard = self._to.emit.hears(Submitted)
+        for job, receipt in zip(jobs, receipts, strict=True):
+            if receipt.submission is not Submission.CREATED:
+                self._not_created(job, receipt)
+            elif heard:
+                self._to.emit(Submitted(job=ref(job), latency=latency))
+        return [Accepted(receipt.job_id, receipt.submission is Submission.CREATED) for receipt in receipts]
+
+    def _not_created(self, job: NewJob, receipt: Receipt) -> None:
         match receipt.submission:
-            case Submission.CREATED:
-                if self._to.emit.hears(Submitted):
-                    self._to.emit(Submitted(job=ref(job), latency=latency))
             case Submission.REPLAYED:
                 self._to.emit(Replayed(job=replace(ref(job), job_id=receipt.job_id)))
             case Submission.CONFLICT:
                 raise IdempotencyConflict(job.spec.idempotency_key or job.id, receipt.job_id)
             case Submission.BUSY:
                 raise EngineUnavailable("another transaction holds this idempotency key; try again")
-        return Accepted(receipt.job_id, receipt.submission is Submission.CREATED)
 
     async def get(self, job_id: str, *, user_id: str | None = None) -> Job:
         """The job as it is. A run past its timeout whose worker is gone is settled first. Raises JobNotFound."""

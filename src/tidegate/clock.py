@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -66,9 +66,43 @@ def token() -> str:
     return os.urandom(16).hex()
 
 
-_ids_lock = threading.Lock()
-_last_ms = 0
-_sequence = 0
+_BLOCK: Final = 2_048
+
+
+class _Ids:
+    """What this process's ids are made of. Chance is drawn in blocks: asking the system takes longer than all else."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last_ms = 0
+        self._sequence = 0
+        self._chance = b""
+        self._used = 0
+
+    def parts(self) -> tuple[int, bytes]:
+        """See `new_id_parts`."""
+        with self._lock:
+            now = max(time.time_ns() // 1_000_000, self._last_ms)
+            self._sequence = self._sequence + 1 if now == self._last_ms else 0
+            if self._sequence > 0xFFF:
+                now, self._sequence = now + 1, 0
+            self._last_ms = now
+            if self._used == len(self._chance):
+                self._chance, self._used = os.urandom(_BLOCK), 0
+            start, self._used = self._used, self._used + 8
+            return now, self._sequence.to_bytes(2, "big") + self._chance[start : self._used]
+
+
+_ids = _Ids()
+
+
+def _forked() -> None:
+    """A child that went on with its parent's chance would make its ids."""
+    global _ids
+    _ids = _Ids()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def new_id_parts() -> tuple[int, bytes]:
@@ -77,12 +111,4 @@ def new_id_parts() -> tuple[int, bytes]:
     RFC 9562 §6.2 method 1: within a millisecond, a 12-bit counter in the leading random bits, so ids made
     by one process sort in the order they were made.
     """
-    global _last_ms, _sequence
-    with _ids_lock:
-        now = max(time.time_ns() // 1_000_000, _last_ms)
-        _sequence = _sequence + 1 if now == _last_ms else 0
-        if _sequence > 0xFFF:
-            now, _sequence = now + 1, 0
-        _last_ms = now
-        counter = _sequence
-    return now, counter.to_bytes(2, "big") + os.urandom(8)
+    return _ids.parts()

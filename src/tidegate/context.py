@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from math import isnan
 from pathlib import Path
 from shutil import copyfile
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from tidegate.core.job import Progress
 from tidegate.core.paths import PATH_LIMIT, check_path
 from tidegate.core.text import storable
-from tidegate.errors import Abandoned, InvalidInput
+from tidegate.core.verbs import Pace
+from tidegate.errors import Abandoned, ConfigError, InvalidInput
 
 Value = TypeVar("Value")
 
@@ -80,6 +82,65 @@ class Link(Protocol):
         ...
 
 
+class Spent(Protocol):
+    """What one call to a model took: tokens, and millionths of a US dollar, None where the price is not known."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens sent."""
+        ...
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens received."""
+        ...
+
+    @property
+    def cost(self) -> int | None:
+        """Micro-dollars."""
+        ...
+
+
+class UpstreamCall(Protocol):
+    """One call to an upstream, between `with` and its end. An exception that leaves the block is what it came to."""
+
+    def __enter__(self) -> Self:
+        """Let the call through; raises UpstreamUnavailable where the breaker is open."""
+        ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Tell what came of it."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """The same, in an async handler."""
+        ...
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """The same, in an async handler."""
+        ...
+
+    def hint(self, retry_after: timedelta | None, pace: Pace | None) -> None:
+        """Pass on what an answer's headers told: when to come back, and how fast to go on for the next minute."""
+        ...
+
+    def may_retry(self) -> bool:
+        """Whether the fleet's budget of retries for this upstream allows one more; if so, it is taken from it."""
+        ...
+
+    def spent(self, usage: Spent) -> None:
+        """Add to the ledger of this run."""
+        ...
+
+
+class Guard(Protocol):
+    """How a context reaches the health of upstreams."""
+
+    def upstream(self, name: str, parents: tuple[str, ...]) -> UpstreamCall:
+        """A call to come."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a handler may know of its run and tell about it. No heartbeat is needed: leases renew themselves.
@@ -99,6 +160,19 @@ class Context:
     folder: Path
     files: Mapping[str, LocalFile] = field(default_factory=dict)
     saved: list[Saved] = field(default_factory=list)
+    guard: Guard | None = None
+
+    def upstream(self, name: str, parents: tuple[str, ...] = ()) -> UpstreamCall:
+        """A call to an upstream: `async with ctx.upstream("s3"):`, or `with` in a plain function.
+
+        While its breaker is open this raises UpstreamUnavailable: let it through, and the job runs again once the
+        upstream is well, without an attempt used; or catch it, and do without. What the block raises is counted
+        for that upstream, and where it is the upstream's fault, no attempt is used either. `parents` are those it was
+        declared with, unless they are given. Raises ConfigError in a `cpu=True` handler.
+        """
+        if self.guard is None:
+            raise ConfigError("a cpu=True handler runs in a process of its own: it can't use ctx.upstream")
+        return self.guard.upstream(name, parents)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Say how far the run is (0..1, None where it can't tell); shown within about a second.

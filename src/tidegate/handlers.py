@@ -14,6 +14,7 @@ from tidegate.context import Context
 from tidegate.core import retry
 from tidegate.core.job import PAYLOAD_LIMIT, Lane, Retention
 from tidegate.core.retry import RetryPolicy
+from tidegate.core.text import check_name
 from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
 
 LONGEST_TIMEOUT = timedelta(hours=24)
@@ -37,12 +38,16 @@ class JobOptions(TypedDict, total=False):
     `timeout` bounds one run, in seconds or as a timedelta. `cpu` runs a plain function in a killable
     process. `on_shutdown` "fail" ends a job whose worker stops instead of giving it back. `files` names
     payload fields that hold references to uploads: the worker fetches them before the run, as
-    `ctx.files[field]`.
+    `ctx.files[field]`. `upstream` is what the handler calls: while its breaker is open the type's jobs wait.
+    `when_open_submit` says what becomes of new ones over HTTP meanwhile, "reject" by default. `when_open_run`
+    "fallback" lets them run all the same: the handler does without, by `ctx.upstream`.
     """
 
     queue: str
     upstream: str
     parents: tuple[str, ...]
+    when_open_submit: Literal["reject", "accept"]
+    when_open_run: Literal["wait", "fallback"]
     retry: RetryPolicy
     timeout: float | timedelta
     retry_on_timeout: bool
@@ -57,7 +62,10 @@ Handler = Callable[..., object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """A registered job type: its handler and the defaults of its jobs."""
+    """A registered job type: its handler and the defaults of its jobs.
+
+    `rejects` where a new job is refused over HTTP while the upstream of its lane is open.
+    """
 
     name: str
     handler: Handler
@@ -72,6 +80,7 @@ class JobType:
     retention: Retention
     fail_on_shutdown: bool
     files: tuple[str, ...]
+    rejects: bool = False
 
     @property
     def description(self) -> str:
@@ -149,14 +158,6 @@ def encode(value: object) -> bytes:
         raise InvalidInput("", f"a {type(value).__name__} can't be written as JSON: {exc}") from exc
 
 
-def check_name(field_name: str, name: str) -> str:
-    """A name of a job type, queue or upstream: lower case letters, digits and `_ . : -`, 1 to 128 of them."""
-    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789_.:-")
-    if not 1 <= len(name) <= 128 or not set(name) <= allowed or not name[0].isalnum():
-        raise InvalidInput(field_name, f"{name!r} is no name: use a-z, 0-9 and _ . : - (at most 128, alnum first)")
-    return name
-
-
 def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
     try:
         check_name("type", name)
@@ -178,6 +179,7 @@ def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
         retention=options.get("retention", Retention()),
         fail_on_shutdown=options.get("on_shutdown") == "fail",
         files=options.get("files", ()),
+        rejects=lane.upstream is not None and options.get("when_open_submit", "reject") == "reject",
     )
 
 
@@ -185,11 +187,14 @@ def _lane(options: JobOptions) -> Lane:
     upstream, parents = options.get("upstream"), options.get("parents", ())
     if len(parents) > MOST_PARENTS or (parents and upstream is None):
         raise InvalidInput("parents", f"at most {MOST_PARENTS} parents, and those of an upstream")
-    return Lane(
+    lane = Lane(
         queue=check_name("queue", options.get("queue", "default")),
         upstream=None if upstream is None else check_name("upstream", upstream),
         parents=tuple(check_name("parents", parent) for parent in parents),
     )
+    if options.get("when_open_run", "wait") == "fallback":
+        return Lane(queue=lane.queue)  # such a job waits for no upstream
+    return lane
 
 
 def _timeout(options: JobOptions) -> timedelta:

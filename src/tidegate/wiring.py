@@ -1,5 +1,6 @@
 """The composition root: from settings to everything that runs, and the only place that knows concrete classes."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,9 @@ from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter
 from tidegate.telemetry.hooks import adopt_uncaught
 from tidegate.telemetry.logs import LogListener, configure, told_at
+from tidegate.upstreams import Policies, Upstreams
+from tidegate.upstreams import Reach as Health
+from tidegate.worker.identity import identity
 from tidegate.worker.reaper import settle_overdue
 from tidegate.worker.runtime import Fetch, Runtime, WorkerSettings
 from tidegate.worker.worker import Worker
@@ -44,6 +48,7 @@ class System:
     emit: Emitter
     clock: clock.Clock
     runtime: Runtime
+    upstreams: Upstreams
 
     def worker(self) -> Worker:
         """A worker on this system, not started."""
@@ -51,14 +56,18 @@ class System:
 
 
 @asynccontextmanager
-async def open_system(settings: Settings, registry: Registry, emit: Emitter) -> AsyncIterator[System]:
+async def open_system(
+    settings: Settings, registry: Registry, emit: Emitter, policies: Policies | None = None
+) -> AsyncIterator[System]:
     """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
+    policies = policies or Policies()
     artifacts = open_artifacts(artifact_settings(settings))
     await warm_up()
     wall = SystemClock()
-    async with open_engine(settings.engine_url) as engine:
+    async with open_engine(settings.engine_url) as engine, _health(engine, policies, emit) as upstreams:
         runtime = Runtime(
             engine=engine,
+            upstreams=upstreams,
             registry=registry,
             artifacts=artifacts,
             fetch=_fetcher(artifacts),
@@ -79,7 +88,30 @@ async def open_system(settings: Settings, registry: Registry, emit: Emitter) -> 
             emit=emit,
             clock=wall,
             runtime=runtime,
+            upstreams=upstreams,
         )
+
+
+@asynccontextmanager
+async def _health(engine: Engine, policies: Policies, emit: Emitter) -> AsyncIterator[Upstreams]:
+    """The health of upstreams, kept for as long as this is open."""
+    upstreams = Upstreams(
+        Health(
+            engine=engine,
+            clock=SystemClock(),
+            emit=emit,
+            dice=clock.dice,
+            nonce=clock.token,
+            owner=identity(clock.token()),
+        ),
+        policies,
+    )
+    keeping = asyncio.create_task(upstreams.keeper.work(), name="tidegate-upstreams")
+    try:
+        yield upstreams
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def new_job_id() -> JobId:

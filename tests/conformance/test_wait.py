@@ -10,7 +10,7 @@ from tests.conformance.build import nonce, seconds
 from tests.conformance.harness import Harness
 from tests.conformance.promises import promise
 from tidegate.core.job import Bury, JobId, Retry, Succeed
-from tidegate.core.verbs import Cancellation, Revival, Settled
+from tidegate.core.verbs import Cancellation, Revival, Settled, Swap
 
 BURY = Bury(failure=build.failure())
 AT_ONCE = 1.0
@@ -86,6 +86,17 @@ async def test_the_cancel_of_a_running_job_ends_a_wait_for_its_queue(harness: Ha
         assert await harness.engine.cancel([running.pop()], nonce()) == [Cancellation.REQUESTED]
 
     assert await _woken(harness, ("queue:default",), cancel)
+
+
+@promise("wait.wakes")
+async def test_a_won_swap_ends_a_wait_for_gates(harness: Harness) -> None:
+    keys = iter("abc")
+
+    async def swap() -> None:
+        swap = Swap(kind="upstream", key=next(keys), value=b"{}", expected=0, nonce=nonce())
+        assert (await harness.engine.swap(swap)).won
+
+    assert await _woken(harness, ("queue:low", "gates"), swap)
 
 
 def _topics(ids: list[JobId]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 from tests.http.calls import ADA, BOB, ended, post, problem, run, stands
 from tidegate.app import Tidegate
 from tidegate.core.job import Phase, Status
+from tidegate.core.waiting import FREE
 from tidegate.http.parameters import StatusWord
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -25,7 +26,8 @@ async def test_the_status_of_a_queued_job_says_why_it_waits(api: httpx2.AsyncCli
         "phase": "ready",
         "attempts": 0,
         "progress": None,
-        "wait_reason": "it waits for a free worker",
+        "wait_reason": FREE,
+        "wait_until": None,
         "retry_at": None,
         "result_path": None,
         "result_url": None,
@@ -70,7 +72,7 @@ async def test_the_status_of_a_retrying_job_says_when_it_runs_again(working: htt
     job_id = await post(working, "broken", retry={"policy": "steps", "delays": [3600]})
     status = await stands(working, job_id, "retrying")
     assert (status["status"], status["attempts"]) == ("queued", 1)
-    assert status["wait_reason"] == f"it runs again at {str(status['retry_at'])[:19]}Z"
+    assert status["wait_reason"] == f"it runs again at {str(status['retry_at'])[:19]}Z (processing_error)"
     assert status["error"] == "processing_error"
 
 

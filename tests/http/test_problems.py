@@ -26,12 +26,14 @@ EXAMPLES = [
     errors.IdempotencyConflict("k", "x"),
     errors.IllegalTransition("x", "queued", "retried"),
     errors.RateLimited("slow down", retry_after=timedelta(seconds=1.2), limit=3),
+    errors.UpstreamOpen("openrouter", retry_after=timedelta(seconds=1.2)),
     errors.StoreOwned(SECRET, 1),
     errors.JobFailed("x", "code", "message"),
     errors.JobCancelled("x"),
     errors.ResultTimeout("x", "queued"),
     errors.RetryLater(SECRET, after=timedelta(seconds=1)),
     errors.GiveUp(SECRET),
+    errors.Defer(SECRET),
 ]
 MADE = {type(example) for example in EXAMPLES}
 

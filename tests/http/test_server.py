@@ -81,7 +81,8 @@ async def test_it_says_where_it_is_and_takes_that_back_at_its_end(tmp_path: Path
     async with _running(tmp_path / "data") as server:
         note = server.data / SERVER_FILE
         noted = json.loads(note.read_text())
-        assert noted == {"url": str(server.client.base_url).rstrip("/"), "pid": server.process.pid}
+        store = f"sqlite:///{server.data / 'tidegate.db'}"
+        assert noted == {"url": str(server.client.base_url).rstrip("/"), "pid": server.process.pid, "store": store}
         assert stat.S_IMODE(note.stat().st_mode) == 0o600
         assert (await server.client.get("/health")).json() == {"status": "ok"}
         server.process.send_signal(signal.SIGINT)

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from tidegate.context import Context
 from tidegate.core.job import PAYLOAD_LIMIT, Lane
 from tidegate.core.retry import DEFAULT
+from tidegate.core.text import check_name
 from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
-from tidegate.handlers import Handler, JobOptions, JobType, Mode, Registry, check_name, encode
+from tidegate.handlers import Handler, JobOptions, JobType, Mode, Registry, encode
 from tidegate.telemetry.events import Emitter
 
 

@@ -9,7 +9,7 @@ from tidegate.core.job import JobId, Lane, NewJob, Retention
 from tidegate.core.retry import DEFAULT, RetryPolicy, Steps
 from tidegate.errors import InvalidInput
 from tidegate.handlers import JobType, Registry
-from tidegate.requests import LONGEST_DELAY, MOST_TAGS, JobRequest, build, fingerprint_of
+from tidegate.requests import LONGEST_DELAY, MOST_TAGS, Builder, JobRequest, fingerprint_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ID = JobId("0197a3c0-0000-7000-8000-000000000000")
@@ -36,7 +36,7 @@ def job_type() -> JobType:
 
 
 def _built(job_type: JobType, asked: JobRequest) -> NewJob:
-    return build(asked, job_type, ID, NOW)
+    return Builder().build(asked, job_type, ID, NOW)
 
 
 def test_what_is_not_asked_for_is_the_types_default(job_type: JobType) -> None:
@@ -143,3 +143,54 @@ def test_a_fingerprint_is_that_of_the_request_as_sent() -> None:
     one = replace(ASKED, asked={"type": "work", "payload": {"a": 1, "b": 2}}, payload=b"1")
     two = replace(ASKED, asked={"payload": {"b": 2, "a": 1}, "type": "work"}, payload=b"2")
     assert fingerprint_of(one) == fingerprint_of(two)
+
+
+def test_requests_that_differ_in_payload_and_due_time_share_a_spec(job_type: JobType) -> None:
+    builder = Builder()
+    first = builder.build(ASKED, job_type, ID, NOW)
+    second = builder.build(replace(ASKED, payload=b'{"a": 2}', delay=SECOND), job_type, ID, NOW)
+
+    assert second.spec is first.spec
+    assert (second.payload, second.delay) == (b'{"a": 2}', SECOND)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ASKED, user_id="bob"),
+        replace(ASKED, queue="high"),
+        replace(ASKED, priority=1),
+        replace(ASKED, max_attempts=4),
+        replace(ASKED, retry=RetryPolicy(backoff=Steps(delays=(SECOND,)))),
+        replace(ASKED, timeout=SECOND),
+        replace(ASKED, expires_at=NOW + SECOND),
+        replace(ASKED, tags=("a",)),
+        replace(ASKED, request_id="r-2"),
+        replace(ASKED, traceparent="00-1-1-01"),
+        replace(ASKED, idempotency_key="k"),
+    ],
+)
+def test_a_request_is_built_the_same_whatever_was_asked_before_it(job_type: JobType, other: JobRequest) -> None:
+    builder = Builder()
+    built = [builder.build(asked, job_type, ID, NOW) for asked in (ASKED, other, other, ASKED)]
+    assert built == [_built(job_type, ASKED), _built(job_type, other), _built(job_type, other), _built(job_type, ASKED)]
+
+
+def test_the_default_of_another_type_is_its_own(job_type: JobType) -> None:
+    other, builder = Registry().add("other", work, {"timeout": 7}), Builder()
+    built = [builder.build(ASKED, asked_type, ID, NOW) for asked_type in (job_type, other)]
+    assert [(job.spec.type, job.spec.timeout) for job in built] == [("work", 30 * SECOND), ("other", 7 * SECOND)]
+
+
+def test_a_request_that_was_fine_is_refused_once_it_has_expired(job_type: JobType) -> None:
+    builder, asked = Builder(), replace(ASKED, expires_at=NOW + SECOND)
+    builder.build(asked, job_type, ID, NOW)
+    with pytest.raises(InvalidInput):
+        builder.build(asked, job_type, ID, NOW + SECOND)
+
+
+def test_no_two_keys_share_a_fingerprint_that_is_not_theirs(job_type: JobType) -> None:
+    builder = Builder()
+    keyed = [replace(ASKED, payload=text, idempotency_key="k") for text in (b'{"a": 1}', b'{"a": 2}')]
+    one, two = (builder.build(asked, job_type, ID, NOW).spec.fingerprint for asked in keyed)
+    assert one != two

@@ -25,6 +25,7 @@ from tidegate.handlers import Handler, JobOptions, Registry
 from tidegate.ports import Engine
 from tidegate.requests import JobRequest
 from tidegate.telemetry.events import Emitter, Event
+from tidegate.upstreams import Policies
 from tidegate.wiring import System, new_job_id, open_system
 from tidegate.worker.active import Held
 from tidegate.worker.identity import identity
@@ -223,12 +224,12 @@ async def url_of(store: str, path: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_house(path: Path, url: str) -> AsyncIterator[House]:
+async def open_house(path: Path, url: str, policies: Policies | None = None) -> AsyncIterator[House]:
     """A fresh house; its workers are stopped, hurried, at the end."""
     registry, emit, heard = Registry(), Emitter(), list[Event]()
     emit.subscribe(heard.append)
-    settings = load(data_dir=path, engine=url)
-    async with open_system(settings, registry, emit) as system, AsyncExitStack() as stack:
+    settings = load(data_dir=path, engine=url, poll=QUICK.poll)
+    async with open_system(settings, registry, emit, policies) as system, AsyncExitStack() as stack:
         runtime = replace(system.runtime, settings=QUICK)
         yield House(system, runtime, registry, heard, stack)
 

@@ -17,7 +17,7 @@ from tidegate.core.query import Event as Step
 from tidegate.core.query import WorkerInfo
 from tidegate.core.retry import Exponential
 from tidegate.errors import ArtifactUnavailable
-from tidegate.telemetry.events import Expired, Pruned, Reclaimed
+from tidegate.telemetry.events import Ended, Expired, Finished, Pruned, Reclaimed
 from tidegate.worker.identity import dead, identity
 from tidegate.worker.pruner import Pruner
 
@@ -58,6 +58,22 @@ async def test_what_a_dead_process_of_this_host_held_is_taken_over_at_once(house
     assert (job.status, job.counters.crashes, job.attempts) == (Status.SUCCEEDED, 1, 1)
     [event] = house.events(Reclaimed)
     assert event.former == owner
+
+
+async def test_the_end_of_a_run_taken_over_says_how_long_it_ran(house: House) -> None:
+    house.job("quick", _quick)
+    job_id = await house.submit("quick")
+    await house.claim_as(dead_owner(), "quick", LONG)
+
+    await house.worker()
+    await house.ended(job_id)
+    await eventually(lambda: len(house.events(Finished)) == 2)
+
+    taken_over, finished = house.events(Finished)
+    assert taken_over.ended is Ended.DEFERRED
+    assert taken_over.latency is not None
+    assert timedelta(0) <= taken_over.latency < timedelta(seconds=5)
+    assert finished.latency is not None
 
 
 async def test_what_a_living_process_holds_is_left_to_it(house: House) -> None:

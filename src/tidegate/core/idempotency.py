@@ -19,6 +19,8 @@ LONGEST_KEY: Final = 255
 TTL_AFTER_END: Final = timedelta(hours=24)
 """A key lives as long as its job and this much longer, even where the job is pruned sooner."""
 
+_written: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
 
 def canonical(value: JSON) -> bytes:
     """The one way to write `value`: members by code point of their names, no blanks, UTF-8.
@@ -30,8 +32,7 @@ def canonical(value: JSON) -> bytes:
     number of over 4,300 digits, a nesting too deep, and whatever is not JSON.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        return text.encode()
+        return _written(value).encode()
     except (TypeError, ValueError, RecursionError) as exc:  # UnicodeEncodeError is a ValueError
         raise InvalidInput("", f"the request can't be written as JSON ({exc})") from exc
 
@@ -41,7 +42,8 @@ def fingerprint(request: Mapping[str, JSON]) -> str:
 
     Two requests under one key ask for the same work iff their fingerprints are equal. Raises as `canonical`.
     """
-    work = {name: value for name, value in request.items() if name != KEY_FIELD}
+    work = dict(request)
+    work.pop(KEY_FIELD, None)
     return hashlib.sha256(canonical(work)).hexdigest()
 
 

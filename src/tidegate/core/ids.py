@@ -25,10 +25,9 @@ def uuid7(unix_ms: int, random: bytes) -> str:
         raise InvalidInput("unix_ms", f"must be from 1970 to the year 9999, 0 to {_LAST_MS}, not {unix_ms}")
     if len(random) != RANDOM_BYTES:
         raise InvalidInput("random", f"must be {RANDOM_BYTES} bytes, not {len(random)}")
-    first = int.from_bytes(random[:2], "big") & 0xFFF
-    rest = int.from_bytes(random[2:], "big") & ((1 << 62) - 1)
-    text = f"{unix_ms << 80 | 7 << 76 | first << 64 | 0b10 << 62 | rest:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    ends = random.hex()
+    variant = "89ab"[random[2] >> 4 & 3]
+    return f"{unix_ms >> 16:08x}-{unix_ms & 0xFFFF:04x}-7{ends[1:4]}-{variant}{ends[5:8]}-{ends[8:]}"
 
 
 def is_uuid(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, NewType, TypeAlias
 
 from tidegate.core import retry
 from tidegate.core.failure import Failure
-from tidegate.core.retry import RetryPolicy
+from tidegate.core.retry import UPSTREAM_BACKOFF, Exponential, RetryPolicy
 
 JobId = NewType("JobId", str)
 """A UUIDv7 in canonical lower-case form, made by whoever submits."""
@@ -260,10 +260,23 @@ class UpstreamRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamFailed:
-    """The call to the lane's upstream failed through no fault of the job."""
+    """The call to the lane's upstream failed through no fault of the job.
+
+    `prompt` where the upstream's budget of retries allows another try soon; else the job waits ever longer.
+    """
 
     lane: Lane
     failure: Failure
+    prompt: bool = False
+    backoff: Exponential = UPSTREAM_BACKOFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """The handler chose to run again after `after`, in `lane` where that is given."""
+
+    after: timedelta
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +309,16 @@ class Expired:
 
 
 Outcome: TypeAlias = (
-    Returned | Raised | UpstreamRefused | UpstreamFailed | TimedOut | Cancelled | Interrupted | Lost | Expired
+    Returned
+    | Raised
+    | UpstreamRefused
+    | UpstreamFailed
+    | Deferred
+    | TimedOut
+    | Cancelled
+    | Interrupted
+    | Lost
+    | Expired
 )
 
 

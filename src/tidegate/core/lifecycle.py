@@ -16,6 +16,7 @@ from tidegate.core.job import (
     Cancel,
     Cancelled,
     Defer,
+    Deferred,
     Expired,
     Interrupted,
     Job,
@@ -33,7 +34,7 @@ from tidegate.core.job import (
     UpstreamFailed,
     UpstreamRefused,
 )
-from tidegate.core.retry import Exponential, delay, next_delay
+from tidegate.core.retry import UPSTREAM_BACKOFF, Exponential, delay, next_delay
 
 LEGAL: Final[Mapping[Status, frozenset[Status]]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),  # claim, cancel; expiry goes through running
@@ -48,8 +49,6 @@ MAX_CRASHES: Final = 3
 
 CRASH_BACKOFF: Final = Exponential(initial=timedelta(seconds=5), factor=6.0, cap=timedelta(minutes=3), jitter=0.1)
 """Waits from the second crash on; the first is most often the machine's fault, so it waits for nothing."""
-
-UPSTREAM_BACKOFF: Final = Exponential(initial=timedelta(seconds=1), factor=2.0, cap=timedelta(seconds=60), jitter=0.1)
 
 MAX_UPSTREAM_FAULTS: Final = 50
 MAX_UPSTREAM_AGE: Final = timedelta(hours=24)
@@ -86,6 +85,8 @@ def decide(job: Job, outcome: Outcome, *, now: datetime, dice: float) -> Settlem
             return Defer(delay=wait, refund=Refund.INTERRUPTION, lane=outcome.lane)
         case UpstreamFailed():
             return _upstream_failed(job, outcome, now, dice)
+        case Deferred():
+            return Defer(delay=outcome.after, refund=Refund.INTERRUPTION, lane=outcome.lane)
         case Cancelled():
             return Cancel(note="cancelled while running")
         case Interrupted():
@@ -143,7 +144,7 @@ def _upstream_failed(job: Job, outcome: UpstreamFailed, now: datetime, dice: flo
     faults = job.counters.upstream_faults + 1
     if faults >= MAX_UPSTREAM_FAULTS and now - job.due_at >= MAX_UPSTREAM_AGE:
         return Bury(failure=outcome.failure, refund=Refund.UPSTREAM_FAULT)
-    wait = delay(UPSTREAM_BACKOFF, faults, dice=dice, retry_after=outcome.failure.retry_after)
+    wait = delay(outcome.backoff, 1 if outcome.prompt else faults, dice=dice, retry_after=outcome.failure.retry_after)
     return Defer(delay=wait, refund=Refund.UPSTREAM_FAULT, failure=outcome.failure, lane=outcome.lane)
 
 

@@ -158,6 +158,9 @@ class RetryPolicy:
             raise ConfigError(f"there are {len(self.rules)} rules: name at most {MOST_RULES}")
 
 
+UPSTREAM_BACKOFF: Final = Exponential(initial=timedelta(seconds=1), factor=2.0, cap=timedelta(seconds=60), jitter=0.1)
+"""Waits of a job after faults of its upstream; mostly the upstream's gate makes it wait longer."""
+
 DEFAULT: Final = RetryPolicy(
     backoff=Steps(delays=(timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30))), max_attempts=3
 )

@@ -9,8 +9,8 @@ from datetime import timedelta
 class Bell:
     """Ring from any thread, wait on any loop. Hints may be lost.
 
-    A ring for a queue that nobody waits for is kept for the next who does: a job may come between a worker's
-    claim and its rest. One for a job is forgotten: whoever waits for a job asks first and looks afterwards.
+    A ring for a queue or gates that nobody waits for is kept for the next who does: a job may come between a
+    worker's claim and its rest. One for a job is forgotten: whoever waits for a job asks first and looks afterwards.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Bell:
         with self._lock:
             woken = [(future, loop) for future, (loop, wanted) in self._waiting.items() if wanted & rung]
             heard = frozenset[str]().union(*(wanted for _, wanted in self._waiting.values()))
-            self._unheard |= {topic for topic in rung - heard if topic.startswith("queue:")}
+            self._unheard |= {topic for topic in rung - heard if not topic.startswith("job:")}
         _wake_all(woken)
 
     def ring_all(self) -> None:

@@ -12,7 +12,7 @@ from starlette.routing import Match, Route
 
 from tidegate.app import Tidegate
 from tidegate.errors import TidegateError
-from tidegate.http import health, jobs, openapi, problems, results, submitting, uploads
+from tidegate.http import health, jobs, openapi, problems, queues, results, submitting, uploads, upstreams
 from tidegate.http.envelope import Envelope
 from tidegate.http.face import Face, place, told
 from tidegate.http.limits import Limits
@@ -38,7 +38,7 @@ def create_app(application: Tidegate, *, worker: bool = True) -> FastAPI:
     )
     face = Face(application, Limits(lambda: application.system.engine))
     app.router.add_api_route("/", _index, name="index", response_model=Index, tags=["service"])
-    for routes in (submitting, jobs, results, uploads, health):
+    for routes in (submitting, jobs, results, uploads, queues, upstreams, health):
         routes.add_routes(app.router, face)
     app.add_middleware(Envelope)
     for error in (Refusal, TidegateError, RequestValidationError, HTTPException):

@@ -1,7 +1,6 @@
 """Routes that show jobs and change their course. Another user's job is as unknown as one that never was."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import Annotated
@@ -36,9 +35,9 @@ class JobRoutes:
     async def find(self, request: Request, user_id: UserId, asked: Annotated[JobFilter, Query()]) -> Response:
         """List your jobs, newest first."""
         page = await self._face.client.find(_query(asked, user_id))
-        now, link = self._now(), partial(place, request)
+        sight = self._sight(request)
         shown = JobList(
-            items=[views.job_item(job, now, link) for job in page.jobs],
+            items=[views.job_item(job, sight) for job in page.jobs],
             total=page.total,
             limit=asked.limit,
             offset=asked.offset,
@@ -50,7 +49,7 @@ class JobRoutes:
         """Show all of a job."""
         job = await self._face.client.get(job_id, user_id=user_id)
         body = await self._face.client.body(job)
-        whole = views.whole_job(job, body, self._now(), partial(place, request))
+        whole = views.whole_job(job, body, self._sight(request))
         return Response(whole, media_type="application/json")
 
     async def status(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
@@ -95,10 +94,16 @@ class JobRoutes:
         return self._stands(request, await act())
 
     def _stands(self, request: Request, job: Job) -> Response:
-        return told(views.job_status(job, self._now(), partial(place, request)))
+        return told(views.job_status(job, self._sight(request)))
 
-    def _now(self) -> datetime:
-        return self._face.system.clock.now()
+    def _sight(self, request: Request) -> views.Sight:
+        health = self._face.system.upstreams
+        return views.Sight(
+            now=health.now(),
+            link=partial(place, request),
+            look=health.upstream,
+            shut=health.shut(),
+        )
 
 
 def add_routes(router: APIRouter, face: Face) -> None:

@@ -75,7 +75,7 @@ class Limits:
     def _degrade(self, exc: EngineError) -> None:
         if self._counting:
             self._counting = False
-            _log.warning("the store can't count requests, so no limit holds until it can", exc_info=exc)
+            _log.warning("the store can't count requests, so no limit holds until it can: %s", type(exc).__name__)
 
 
 def _rate_limited(take: Take, taken: Taken) -> RateLimited:

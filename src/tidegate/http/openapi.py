@@ -27,7 +27,7 @@ _USER: Final[Object] = {
     "schema": {"type": "string", "pattern": USER_PATTERN},
     "example": "ada",
 }
-_OWNED: Final = ("/jobs", "/uploads")
+_OWNED: Final = ("/jobs", "/uploads", "/upstreams", "/queues")
 
 
 def refusals(*statuses: int) -> dict[int | str, Object]:

@@ -63,6 +63,7 @@ KINDS: Final[Mapping[type[TidegateError], Kind]] = {
     errors.IdempotencyConflict: Kind("idempotency-conflict", 422, "The idempotency key belongs to another request"),
     errors.IllegalTransition: Kind("illegal-transition", 409, "The job's status forbids it"),
     errors.RateLimited: Kind("rate-limited", 429, "Too many requests"),
+    errors.UpstreamOpen: Kind("upstream-open", 429, "The upstream of this job is down"),
     errors.EngineError: _STORE_UNUSABLE,
     errors.EngineUnavailable: _STORE_UNAVAILABLE,
     errors.SchemaMismatch: _STORE_UNUSABLE,
@@ -71,6 +72,7 @@ KINDS: Final[Mapping[type[TidegateError], Kind]] = {
     errors.ArtifactNotFound: Kind("artifact-not-found", 404, "No such artifact"),
     errors.ArtifactUnavailable: _ARTIFACTS_UNAVAILABLE,
     errors.ArtifactRefused: Kind("artifacts-refused", 503, "The artifact store refuses us: its operator must look"),
+    errors.LLMError: Kind("model-failed", 502, "A model's provider failed us"),
     errors.ServiceError: Kind("service-error", 502, "Another server failed us"),
     errors.JobFailed: Kind("job-failed", 409, "The job failed: it has no result"),
     errors.JobCancelled: Kind("job-cancelled", 409, "The job was cancelled: it has no result"),
@@ -78,6 +80,8 @@ KINDS: Final[Mapping[type[TidegateError], Kind]] = {
     errors.Steer: _INTERNAL,
     errors.RetryLater: _INTERNAL,
     errors.GiveUp: _INTERNAL,
+    errors.Defer: _INTERNAL,
+    errors.UpstreamUnavailable: _INTERNAL,
     errors.Abandoned: _INTERNAL,
 }
 """Every class of `tidegate.errors`; a subclass made elsewhere is its nearest ancestor's kind."""
@@ -158,6 +162,9 @@ def _members(error: TidegateError) -> dict[str, object]:
             return {"job_id": error.job_id, "job_status": "cancelled"}
         case errors.RateLimited():
             return {"limit": error.limit, "retry_after": seconds_up(error.retry_after)}
+        case errors.UpstreamOpen():
+            wait = seconds_up(error.retry_after)
+            return {"error": "temporarily unavailable", "upstream": error.upstream, "retry_after": wait}
         case _:
             return {}
 
@@ -172,6 +179,8 @@ def _headers(error: TidegateError) -> dict[str, str]:
                 "RateLimit-Remaining": "0",
                 "RateLimit-Reset": wait,
             }
+        case errors.UpstreamOpen():
+            return {"Retry-After": str(seconds_up(error.retry_after))}
         case errors.EngineUnavailable() | errors.ArtifactUnavailable():
             return {"Retry-After": str(seconds_up(STORE_RETRY_AFTER))}
         case _:

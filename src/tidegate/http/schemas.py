@@ -98,9 +98,9 @@ class JobProgress(Told):
 class JobStatus(Told):
     """Where a job stands.
 
-    `phase` says more than `status`. `wait_reason` says why a job that has not ended does not run. `error` is a
-    stable code, `error_type` the exception's class, `error_message` its text: the newest failure's, also while a
-    retry waits.
+    `phase` says more than `status`. `wait_reason` says why a queued job does not run, and `wait_until` until when at
+    least, null where nobody knows. `error` is a stable code, `error_type` the exception's
+    class, `error_message` its text: the newest failure's, also while a retry waits.
     """
 
     job_id: str
@@ -109,6 +109,7 @@ class JobStatus(Told):
     attempts: int
     progress: JobProgress | None
     wait_reason: str | None
+    wait_until: AwareDatetime | None
     retry_at: AwareDatetime | None
     result_path: str | None
     result_url: str | None

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from tidegate.app import Tidegate
 from tidegate.config import Settings
+from tidegate.engines import shown
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
 from tidegate.worker.worker import Worker
@@ -95,7 +96,7 @@ class Server:
             await worker.stop()
 
     def _listening(self) -> None:
-        _note(self._settings.data_dir / SERVER_FILE, self.url)
+        _note(self._settings.data_dir / SERVER_FILE, self.url, shown(self._settings.engine_url))
         structlog.get_logger().info("server.listening", address=self.url)
         self.started.set()
 
@@ -155,12 +156,12 @@ def _url(host: str, port: int) -> str:
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
-def _note(file: Path, url: str) -> None:
+def _note(file: Path, url: str, store: str) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as writer:
-        json.dump({"url": url, "pid": os.getpid()}, writer)
+        json.dump({"url": url, "pid": os.getpid(), "store": store}, writer)
     part.replace(file)
 
 

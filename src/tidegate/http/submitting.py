@@ -1,4 +1,4 @@
-"""`POST /jobs`: validate → replay → limits → submit. A replay costs no limit, also when it raced."""
+"""`POST /jobs`: validate → replay → breaker → limits → submit. A replay costs no limit, also when it raced."""
 
 import asyncio
 import re
@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from tidegate.client import Accepted
 from tidegate.core.idempotency import JSON
-from tidegate.core.job import Status
+from tidegate.core.job import NewJob, Status
 from tidegate.core.retry_json import policy_from_json
-from tidegate.errors import InvalidInput, JobNotFound, RateLimited, TidegateError
+from tidegate.errors import InvalidInput, JobNotFound, RateLimited, TidegateError, UpstreamOpen
 from tidegate.http import limits
 from tidegate.http.face import Face, address, place, single, user_of
 from tidegate.http.openapi import Object, refusals
@@ -128,7 +128,7 @@ class _Turns:
 async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:
     try:
         return await _accept(face, asked, peer)
-    except (InvalidInput, RateLimited):
+    except (InvalidInput, RateLimited, UpstreamOpen):
         # What is refused today may have been accepted before: then its sender missed the answer.
         replay = await face.client.replayed(asked)
         if replay is None:
@@ -138,6 +138,7 @@ async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:
 
 async def _accept(face: Face, asked: JobRequest, peer: str) -> Answer:
     job = await face.client.check(asked)
+    _admit(face, job)
     takes = [*limits.post(face.settings, peer), *limits.enqueue(face.settings, asked.user_id)]
     grant = await face.limits.take(takes)
     try:
@@ -149,6 +150,17 @@ async def _accept(face: Face, asked: JobRequest, peer: str) -> Answer:
         return Answer(accepted, grant.headers)
     await face.limits.give_back(grant)
     return Answer(accepted, {})
+
+
+def _admit(face: Face, job: NewJob) -> None:
+    """Refuse a job whose upstream is open, where its type says so (REQUIREMENTS A10)."""
+    health = face.system.upstreams
+    if not face.application.registry.get(job.spec.type).rejects:
+        return
+    shut = health.open_until(job.spec.lane)
+    if shut is not None:
+        upstream, until = shut
+        raise UpstreamOpen(upstream, retry_after=until - health.now())
 
 
 async def _status(face: Face, job_id: str) -> Status | None:

@@ -1,39 +1,44 @@
 """Jobs as clients see them."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
 
 from tidegate.core.job import Body, Job, Phase, Progress, Status
 from tidegate.core.lifecycle import phase
 from tidegate.core.query import HistoryEntry
 from tidegate.core.retry_json import policy_to_json
+from tidegate.core.waiting import Look, wait_reason
 from tidegate.handlers import JobType
 from tidegate.http.schemas import HistoryItem, JobItem, JobStatus, JobTypeItem, JobWhole
 
 Link = Callable[[str], str]
 """Makes one of our paths the path that a client reaches it by."""
 
-_WAITS: Final = {
-    Phase.PAUSED: "its queue is paused",
-    Phase.PARKED: "its upstream is not available",
-    Phase.READY: "it waits for a free worker",
-}
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What jobs are seen by: the store's present, links as the client reaches them, and the health of gates."""
+
+    now: datetime
+    link: Link
+    look: Look
+    shut: Collection[str] = ()
 
 
-def job_status(job: Job, now: datetime, link: Link) -> JobStatus:
+def job_status(job: Job, sight: Sight) -> JobStatus:
     """Where a job stands."""
-    return JobStatus.model_validate(_status(job, now, link))
+    return JobStatus.model_validate(_status(job, sight))
 
 
-def job_item(job: Job, now: datetime, link: Link) -> JobItem:
+def job_item(job: Job, sight: Sight) -> JobItem:
     """A job in a list."""
-    return JobItem.model_validate(_item(job, now, link))
+    return JobItem.model_validate(_item(job, sight))
 
 
-def whole_job(job: Job, body: Body, now: datetime, link: Link) -> bytes:
+def whole_job(job: Job, body: Body, sight: Sight) -> bytes:
     """All of a job, as JSON; its payload and result in the bytes they are stored in."""
-    known = JobWhole.model_validate(_item(job, now, link) | _rest(job))
+    known = JobWhole.model_validate(_item(job, sight) | _rest(job))
     text = known.model_dump_json(exclude={"payload", "result"}).encode()
     return b'%b,"payload":%b,"result":%b}' % (text[:-1], body.payload, body.result or b"null")
 
@@ -57,8 +62,8 @@ def job_type_item(job_type: JobType) -> JobTypeItem:
     )
 
 
-def _status(job: Job, now: datetime, link: Link) -> dict[str, object]:
-    stands = phase(job, now)
+def _status(job: Job, sight: Sight) -> dict[str, object]:
+    stands, waits = phase(job, sight.now, sight.shut), wait_reason(job, sight.now, sight.look)
     progress = Progress(fraction=1.0) if job.status is Status.SUCCEEDED else job.progress
     return {
         "job_id": job.id,
@@ -66,10 +71,11 @@ def _status(job: Job, now: datetime, link: Link) -> dict[str, object]:
         "phase": stands,
         "attempts": job.attempts,
         "progress": progress and {"fraction": progress.fraction, "message": progress.message},
-        "wait_reason": _wait_reason(job, stands),
+        "wait_reason": waits and waits.message,
+        "wait_until": waits and waits.until,
         "retry_at": job.run_at if stands is Phase.RETRYING else None,
         "result_path": job.result_path,
-        "result_url": link(f"/jobs/{job.id}/result") if job.result_path else None,
+        "result_url": sight.link(f"/jobs/{job.id}/result") if job.result_path else None,
         "error": job.error.code if job.error else None,
         "error_type": (job.error.error_type or None) if job.error else None,
         "error_message": job.error.message if job.error else None,
@@ -80,8 +86,8 @@ def _status(job: Job, now: datetime, link: Link) -> dict[str, object]:
     }
 
 
-def _item(job: Job, now: datetime, link: Link) -> dict[str, object]:
-    return _status(job, now, link) | {
+def _item(job: Job, sight: Sight) -> dict[str, object]:
+    return _status(job, sight) | {
         "type": job.spec.type,
         "queue": job.lane.queue,
         "upstream": job.lane.upstream,
@@ -112,14 +118,3 @@ def _rest(job: Job) -> dict[str, object]:
         "payload": None,
         "result": None,
     }
-
-
-def _wait_reason(job: Job, stands: Phase) -> str | None:
-    at = job.run_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    match stands:
-        case Phase.SCHEDULED:
-            return f"it is due at {at}"
-        case Phase.RETRYING:
-            return f"it runs again at {at}"
-        case _:
-            return _WAITS.get(stands)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from tidegate.core.job import Bury, Cancel, Defer, Job, JobId, NewJob, Owner, Refund, Retry, Settlement, Succeed
+from tidegate.core.upstream import Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +148,12 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted:
-    """A worker with `slots` takes jobs from `queues`."""
+    """A worker with `slots` takes jobs of `types` from `queues`: of others it takes none, however long they wait."""
 
     owner: Owner
     slots: int
     queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,14 @@ class SlowHeartbeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamChanged:
+    """A breaker opened or closed, or an operator said a word: told by the one process whose change it was."""
+
+    gate: str
+    transition: Transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerFailed:
     """A listener raised; told the first time only."""
 
@@ -214,7 +224,15 @@ JobStep: TypeAlias = (
     | ResultStoreFailed
 )
 ProcessStep: TypeAlias = (
-    Pruned | WorkerStarted | WorkerStopping | WorkerStopped | StoreDown | StoreBack | SlowHeartbeat | ListenerFailed
+    Pruned
+    | WorkerStarted
+    | WorkerStopping
+    | WorkerStopped
+    | StoreDown
+    | StoreBack
+    | SlowHeartbeat
+    | UpstreamChanged
+    | ListenerFailed
 )
 Event: TypeAlias = JobStep | ProcessStep
 Listener: TypeAlias = Callable[[Event], None]

@@ -7,7 +7,7 @@ passes `redaction` last.
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,8 @@ from structlog.typing import FilteringBoundLogger
 
 from tidegate.clock import Clock, SystemClock
 from tidegate.core.failure import ARTIFACT_FAILED, EXPIRED
+from tidegate.core.job import Job
+from tidegate.core.upstream import Transition
 from tidegate.telemetry import events, rendering
 from tidegate.telemetry.events import Ended, Event, JobRef, Kind
 from tidegate.telemetry.redaction import rfc3339, word
@@ -64,6 +66,7 @@ _STEPS: Final[Mapping[type[Event], tuple[Level, str]]] = {
     events.StoreDown: ("error", "store.down"),
     events.StoreBack: ("info", "store.back"),
     events.SlowHeartbeat: ("warning", "worker.slow_heartbeat"),
+    events.UpstreamChanged: ("warning", "upstream.changed"),
     events.ListenerFailed: ("error", "telemetry.listener_failed"),
 }
 
@@ -117,7 +120,8 @@ def _of_process(event: events.ProcessStep) -> dict[str, Field]:
         case events.Pruned():
             return {"count": event.count}
         case events.WorkerStarted():
-            return {"owner": event.owner, "slots": event.slots, "queues": " ".join(event.queues)}
+            queues, types = " ".join(event.queues), " ".join(event.types)
+            return {"owner": event.owner, "slots": event.slots, "queues": queues, "types": types}
         case events.WorkerStopping():
             return {"owner": event.owner, "running": event.running}
         case events.WorkerStopped():
@@ -128,8 +132,19 @@ def _of_process(event: events.ProcessStep) -> dict[str, Field]:
             return {"down_ms": _ms(event.down_for)}
         case events.SlowHeartbeat():
             return {"owner": event.owner, "late_ms": _ms(event.late)}
+        case events.UpstreamChanged():
+            return _transition(event.gate, event.transition)
         case events.ListenerFailed():
             return {"listener": event.listener, "error_type": word(event.error_type)}
+
+
+def _transition(gate: str, change: Transition) -> dict[str, Field]:
+    fields: dict[str, Field] = {"gate": gate, "to": str(change.to), "why": change.why}
+    if change.until is not None:
+        fields["until"] = rfc3339(change.until)
+    if change.author:
+        fields["author"] = change.author
+    return fields
 
 
 def _ending(event: events.Finished) -> dict[str, Field]:
@@ -176,6 +191,42 @@ def job_logger(job: JobRef) -> FilteringBoundLogger:
     """The logger for a job's handler: its lines carry the job's ids."""
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger.bind(**ids(job))
+
+
+class JobLog:
+    """A job's logger, made when the handler first says something: most handlers never do."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._made: FilteringBoundLogger | None = None
+
+    def _logger(self) -> FilteringBoundLogger:
+        if self._made is None:
+            self._made = job_logger(events.ref(self._job))
+        return self._made
+
+    def debug(self, event: str, *values: object, **details: object) -> object:
+        """Say something of interest to developers."""
+        return self._logger().debug(event, *values, **details)
+
+    def info(self, event: str, *values: object, **details: object) -> object:
+        """Say something of interest to operators."""
+        return self._logger().info(event, *values, **details)
+
+    def warning(self, event: str, *values: object, **details: object) -> object:
+        """Say something that may need a look."""
+        return self._logger().warning(event, *values, **details)
+
+    def error(self, event: str, *values: object, **details: object) -> object:
+        """Say something that does."""
+        return self._logger().error(event, *values, **details)
+
+    def __getattr__(self, name: str) -> Callable[..., FilteringBoundLogger]:
+        """Whatever else structlog's loggers can do."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method: Callable[..., FilteringBoundLogger] = getattr(self._logger(), name)
+        return method
 
 
 # how lines are written ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias, cast
 
 from tidegate.clock import Clock, SystemClock
 from tidegate.core.job import JobId
+from tidegate.core.upstream import State
 from tidegate.errors import ConfigError
 from tidegate.telemetry.events import (
     Claimed,
@@ -24,6 +25,7 @@ from tidegate.telemetry.events import (
     JobEvent,
     JobStep,
     Reclaimed,
+    UpstreamChanged,
 )
 from tidegate.telemetry.logs import Level, describe
 from tidegate.telemetry.redaction import REDACTED, clean_fields, rfc3339
@@ -106,7 +108,9 @@ class SentryListener:
         self._trails = Trails()
 
     def __call__(self, event: Event) -> None:
-        """Take note of a job's step; report it where it is the last of a job that failed."""
+        """Take note of a job's step; report it where it is the last of a job that failed. Warn of what opened."""
+        if isinstance(event, UpstreamChanged):
+            self._changed(event)
         if not isinstance(event, JobEvent):
             return
         crumb = Crumb(self._clock.now(), event)
@@ -117,6 +121,13 @@ class SentryListener:
                 self._trails.end(event.job.job_id)
             case _:
                 self._trails.add(crumb)
+
+    def _changed(self, event: UpstreamChanged) -> None:
+        """A queue that was paused, or an upstream that is down (REQUIREMENTS B4)."""
+        if event.transition.to == State.OPEN:
+            word = "was paused" if event.gate.startswith("queue:") else "is open"
+            tags = {"gate": event.gate, "why": event.transition.why}
+            self.warn(f"{event.gate.replace(':', ' ', 1)} {word}", fingerprint=[event.gate], tags=tags)
 
     def warn(self, message: str, *, fingerprint: Sequence[str], tags: Mapping[str, str]) -> None:
         """Report what is no failure but needs a look, such as a queue that was paused."""

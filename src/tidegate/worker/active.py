@@ -8,6 +8,7 @@ from math import inf
 
 from tidegate.core.job import Lease, Progress, Token
 from tidegate.core.verbs import Beat
+from tidegate.worker.calling import Calls
 
 
 class Stop(StrEnum):
@@ -24,15 +25,17 @@ class Active:
     """One run. It is the context's `Link`; `report` and `stopped` may be called from any thread.
 
     `interrupt` makes the handler notice a stop, and is set by whoever performs it; `on_stop` is told as
-    well. `due` is when its timeout is over, by the clock of `started`; `task` is held here so that it is not
-    forgotten. `performed` once the handler has ended; `ending` once somebody has decided what comes of the run,
-    and `settled` when the store has taken that: until then the lease must be kept. `closed` once it is over.
+    well. `due` is when its timeout is over, by the clock of `started`; `took` how many seconds it ran. `task` is
+    held here so that it is not forgotten. `performed` once the handler has ended; `ending` once somebody has
+    decided what comes of the run, and `settled` when the store has taken that: until then the lease must be kept.
+    `closed` once it is over. `calls` is None where the run can't tell of any upstream.
     """
 
     lease: Lease
     started: float
     on_stop: Callable[["Active"], None]
     due: float = inf
+    took: float = 0.0
     task: asyncio.Task[None] | None = None
     why: Stop | None = None
     performed: bool = False
@@ -40,6 +43,7 @@ class Active:
     settled: bool = False
     closed: bool = False
     interrupt: Callable[[], object] | None = None
+    calls: Calls | None = None
     _progress: Progress | None = None
 
     def stop(self, why: Stop) -> None:
@@ -49,6 +53,10 @@ class Active:
             if self.interrupt is not None:
                 self.interrupt()
             self.on_stop(self)
+
+    def timed_out(self) -> bool:
+        """Whether it shall end because it has taken too long."""
+        return self.why is Stop.TIMEOUT
 
     def report(self, progress: Progress) -> None:
         """Keep the newest progress for the next beat."""

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from tidegate.context import Context, LocalFile
 from tidegate.core.failure import failure_of, failure_to_json
 from tidegate.core.job import Progress
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, Defer
 from tidegate.handlers import Handler, JobType, Registry
 from tidegate.telemetry.hooks import adopt_uncaught
 from tidegate.telemetry.redaction import clean_fields, trace
@@ -93,6 +93,8 @@ def main() -> None:
         pipe = Pipe(request["call"], answers)
         try:
             answer = _run(request, known, pipe)
+        except Defer as exc:
+            answer = {"gave_way": exc.after.total_seconds(), "upstream": exc.upstream}
         except BaseException as exc:  # the handler's own, told to the parent as the run's ending
             answer = {"failure": failure_to_json(failure_of(exc))}
         if os.getpid() != myself:

@@ -5,12 +5,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from tidegate.core.failure import PROCESSING_ERROR, Failure
 from tidegate.core.job import Bury, Ending, Lease, Outcome, Settlement
 from tidegate.core.lifecycle import decide
 from tidegate.core.verbs import Settled
 from tidegate.telemetry.events import ENDED, EndingLost, finished, ref
+from tidegate.worker.active import Active
 from tidegate.worker.keeping import keep_error
 from tidegate.worker.runtime import Runtime
 from tidegate.worker.settling import Settler
@@ -28,35 +30,43 @@ class Ender:
     settler: Settler
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def end(self, lease: Lease, outcome: Outcome, latency: timedelta, then: Callable[[], None]) -> None:
-        """Settle without waiting, as `settle` does; `then` is called when that is done.
+    def end(self, active: Active, outcome: Outcome, then: Callable[[Active], None]) -> None:
+        """Settle without waiting, as `settle` does; `then` is called with the run when that is done.
 
         The common ending takes no task of its own: it joins the endings of its moment.
         """
+        lease = active.lease
         settlement = self._decided(lease, outcome)
         if isinstance(settlement, Bury):
-            self.spawn(self._end(lease, outcome, latency, then))
+            self.spawn(self._end(active, outcome, then))
             return
-
-        def told(answer: Settled | Exception) -> None:
-            if answer is Settled.APPLIED:
-                self._tell(lease, settlement, latency)
-                then()
-            else:  # asked again, the store says the same
-                self.spawn(self._end(lease, outcome, latency, then))
-
+        told = partial(self._told, active, outcome, settlement, then)
         self.settler.put(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement), told)
 
-    async def _end(self, lease: Lease, outcome: Outcome, latency: timedelta, then: Callable[[], None]) -> None:
-        try:
-            await self.settle(lease, outcome, latency)
-        finally:
-            then()
+    def _told(
+        self,
+        active: Active,
+        outcome: Outcome,
+        settlement: Settlement,
+        then: Callable[[Active], None],
+        answer: Settled | Exception,
+    ) -> None:
+        if answer is Settled.APPLIED:
+            self._tell(active.lease, settlement, active.took)
+            then(active)
+        else:  # asked again, the store says the same
+            self.spawn(self._end(active, outcome, then))
 
-    async def settle(self, lease: Lease, outcome: Outcome, latency: timedelta | None) -> None:
+    async def _end(self, active: Active, outcome: Outcome, then: Callable[[Active], None]) -> None:
+        try:
+            await self.settle(active.lease, outcome, active.took)
+        finally:
+            then(active)
+
+    async def settle(self, lease: Lease, outcome: Outcome, took: float | None) -> None:
         """Settle until the store has taken an ending or says that the lease is gone.
 
-        A cancel that was committed meanwhile is decided anew. `latency` is how long the run took. An ending
+        A cancel that was committed meanwhile is decided anew. `took` is how many seconds the run took. An ending
         that the store can't take buries the job: left alone, it would run again for ever.
         """
         settlement = self._decided(lease, outcome)
@@ -68,12 +78,12 @@ class Ender:
             answer = await self._settle(lease, settlement)
         match answer:
             case Settled.APPLIED:
-                self._tell(lease, settlement, latency)
+                self._tell(lease, settlement, took)
             case Settled.LOST:
                 self.to.emit(EndingLost(job=ref(lease.job)))
             case Settled.CANCELLING:
                 cancelled = replace(lease.job, cancel_requested_at=self.to.clock.now())
-                await self.settle(replace(lease, job=cancelled), outcome, latency)
+                await self.settle(replace(lease, job=cancelled), outcome, took)
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
         """Do `work` in a task of its own, until `close`."""
@@ -95,8 +105,9 @@ class Ender:
             await keep_error(lease, settlement.failure, self.to)
         return await self.settler.settle(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement))
 
-    def _tell(self, lease: Lease, settlement: Settlement, latency: timedelta | None) -> None:
+    def _tell(self, lease: Lease, settlement: Settlement, took: float | None) -> None:
         if self.to.emit.hears(ENDED[type(settlement)]):
+            latency = None if took is None else timedelta(seconds=took)
             self.to.emit(finished(lease.job, settlement, now=self.to.clock.now(), latency=latency))
 
 

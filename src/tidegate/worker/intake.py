@@ -12,6 +12,7 @@ from tidegate.core.job import Lease, Owner
 from tidegate.core.retry import delay
 from tidegate.core.verbs import Claimed, ClaimRequest
 from tidegate.errors import EngineUnavailable
+from tidegate.upstreams import GATES
 from tidegate.worker.active import Actives, Stop
 from tidegate.worker.outage import STORE_BACKOFF, Outage
 from tidegate.worker.runtime import Runtime
@@ -54,7 +55,7 @@ class Intake:
         self._freed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._most = to.settings.slots if to.settings.slots < OVERLAP_FROM else -(-to.settings.slots // 2)
-        self._topics = [f"queue:{queue}" for queue in to.settings.queues]
+        self._topics = [*(f"queue:{queue}" for queue in to.settings.queues), GATES]
 
     def stop(self) -> None:
         """Claim no more. A claim under way is finished: its jobs must not be left without a worker."""
@@ -84,9 +85,11 @@ class Intake:
     async def _claim(self) -> Claimed:
         """The answer to one question. Where it is not known what became of the last one, that is asked again."""
         self._freed.clear()
+        await self._to.upstreams.keeper.catch_up()
         asking = self._asking = self._question()
         claimed = await self._to.engine.claim(asking.request, asking.nonce)
         self._asking = None
+        self._to.upstreams.keeper.saw(claimed.version, claimed.at)
         taken = Counter(lease.job.lane.queue for lease in claimed.leases)
         self._served = charge(self._to.settings.queues, self._served, asking.request.turns, taken)
         return claimed
@@ -144,16 +147,18 @@ class Intake:
             await _within(pause, self._hint(pause))
 
     async def _hint(self, pause: timedelta) -> None:
+        """A hint of the store's; or a freed slot, where a gate's limit may be all that holds jobs back."""
         hint = asyncio.ensure_future(self._to.engine.wait(self._topics, pause))
-        stop = asyncio.ensure_future(self._stopping.wait())
+        woken = self._freed if self._to.upstreams.keeper.limiting else self._stopping
+        other = asyncio.ensure_future(woken.wait())
         try:
-            await asyncio.wait((hint, stop), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((hint, other), return_when=asyncio.FIRST_COMPLETED)
             if hint.done() and hint.exception() is not None:  # no hints: polling is the truth
-                await stop
+                await other
         finally:
-            for waiting in (hint, stop):
+            for waiting in (hint, other):
                 waiting.cancel()
-            await asyncio.gather(hint, stop, return_exceptions=True)
+            await asyncio.gather(hint, other, return_exceptions=True)
 
 
 async def _within(pause: timedelta, waiting: Coroutine[object, object, object]) -> None:

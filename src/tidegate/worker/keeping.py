@@ -6,11 +6,11 @@ from datetime import UTC
 from typing import Final, TypeGuard
 
 from tidegate.core.failure import ARTIFACT_FAILED, Failure
-from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised, Returned
+from tidegate.core.job import INLINE_RESULT_LIMIT, Deferred, Lease, Lost, Outcome, Raised, Returned
 from tidegate.core.paths import run_prefix
 from tidegate.errors import TidegateError
 from tidegate.telemetry.events import ResultStoreFailed, ref
-from tidegate.worker.producing import Made, Produced
+from tidegate.worker.producing import GaveWay, Made, Produced
 from tidegate.worker.runtime import Runtime
 
 RESULT = "result.json"
@@ -32,6 +32,8 @@ def told(made: Made) -> Outcome:
             return Raised(failure=made)
         case Lost():
             return made
+        case GaveWay():
+            return Deferred(after=made.after)
         case Produced(degraded=False, served_by=None):
             return NOTHING
         case Produced():

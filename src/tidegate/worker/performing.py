@@ -13,9 +13,9 @@ from tidegate.core.failure import INVALID_PAYLOAD, PROCESSING_ERROR, Failure, fa
 from tidegate.core.job import Owner
 from tidegate.errors import ArtifactNotFound, InvalidInput, TidegateError
 from tidegate.handlers import JobType, Mode
-from tidegate.telemetry.events import ref
-from tidegate.telemetry.logs import job_logger
+from tidegate.telemetry.logs import JobLog
 from tidegate.worker.active import Active, Interruptible
+from tidegate.worker.calling import Calls
 from tidegate.worker.processes import Child, Processes
 from tidegate.worker.producing import Made, produced
 from tidegate.worker.raising import raised
@@ -41,16 +41,15 @@ class Performer:
 
     async def perform(self, active: Active) -> Made:
         """What came of the handler, which is called in this very task. Never raises."""
-        task = asyncio.current_task()
         try:
-            if task is None or active.why is not None:
+            if active.task is None or active.why is not None:
                 return STOPPED
-            active.interrupt = task.cancel
+            active.interrupt = active.task.cancel
             return await self._called(active)
         except asyncio.CancelledError as exc:
             return failure_of(exc)
         except BaseException as exc:  # a handler's SystemExit must not end the worker
-            return raised(exc, job_logger(ref(active.lease.job)))
+            return raised(exc, JobLog(active.lease.job), active.calls)
         finally:
             active.interrupt = None
 
@@ -82,7 +81,7 @@ class Performer:
         arguments = [*job_type.arguments(payload, context)]
         call = partial(copy_context().run, job_type.handler, *arguments)
         with Interruptible(active, _nothing):
-            return await self._threads.run(partial(_made, call, context))
+            return await self._threads.run(partial(_made, call, context, active.calls))
 
     async def _in_process(self, active: Active, job_type: JobType, context: Context) -> Made:
         child = self._processes.lend()
@@ -120,11 +119,17 @@ class Performer:
             request_id=job.spec.request_id,
             run=job.counters.runs,
             attempt=job.attempts,
-            log=job_logger(ref(job)),
+            log=JobLog(job),
             link=active,
             folder=folder,
             files=files,
+            guard=self._guard(active),
         )
+
+    def _guard(self, active: Active) -> Calls:
+        if active.calls is None:
+            active.calls = calls_of(active, self._to)
+        return active.calls
 
     def left(self, active: Active) -> Path | None:
         """The run's scratch folder, if it has made one; it is the caller's to remove."""
@@ -141,10 +146,15 @@ class Performer:
         self._threads.close()
 
 
+def calls_of(active: Active, to: Runtime) -> Calls:
+    """The calls of a run that begins."""
+    calls = Calls(active.lease, to.upstreams, to.clock, active.timed_out)
+    calls.begin()
+    return calls
+
+
 async def _awaited(job_type: JobType, payload: object, context: Context | None) -> object:
-    arguments: list[object] = []
-    if job_type.wants_payload:
-        arguments.append(payload)
+    arguments = [payload] if job_type.wants_payload else []
     if context is not None and job_type.wants_context:
         arguments.append(context)
     answer = job_type.handler(*arguments)
@@ -153,12 +163,12 @@ async def _awaited(job_type: JobType, payload: object, context: Context | None) 
     return value
 
 
-def _made(call: Callable[[], object], context: Context) -> Made:
+def _made(call: Callable[[], object], context: Context, calls: Calls | None) -> Made:
     """What came of a call in a thread; encoded there, for that may take long."""
     try:
         return produced(call(), context)
     except BaseException as exc:  # SystemExit and StopIteration can't be carried out of a thread
-        return raised(exc, context.log)
+        return raised(exc, context.log, calls)
 
 
 def _unfit(error: TidegateError) -> Failure:

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from tidegate.context import Context, Log, Saved
-from tidegate.core.failure import Failure, failure_from_json
+from tidegate.core.failure import failure_from_json
 from tidegate.core.job import Lost, Progress
 from tidegate.handlers import JobType
-from tidegate.worker.producing import Made, Produced
+from tidegate.worker.producing import GaveWay, Made, Produced
 
 REUSE = 100
 """Runs after which a child is replaced, so that what handlers leak goes with it."""
@@ -145,7 +146,7 @@ def _place(job_type: JobType) -> tuple[str, str]:
     return module, name
 
 
-def _heard(message: dict[str, object], context: Context) -> Produced | Failure | None:
+def _heard(message: dict[str, object], context: Context) -> Made | None:
     """The answer, or None for what a handler says on its way."""
     match message:
         case {"progress": float() | int() | None as fraction, "message": str() as text}:
@@ -154,6 +155,8 @@ def _heard(message: dict[str, object], context: Context) -> Produced | Failure |
             say(context.log, level, event, details)
         case {"failure": dict() as failure}:
             return failure_from_json(failure)
+        case {"gave_way": float() | int() as after, "upstream": str() | None as upstream}:
+            return GaveWay(after=timedelta(seconds=after), upstream=upstream)
         case {"result": _}:
             return _answer(message)
         case _:

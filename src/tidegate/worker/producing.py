@@ -1,6 +1,8 @@
 """What a handler made: its result, encoded, and the files it saved."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from tidegate.context import Context, Result, Saved
 from tidegate.core.failure import Failure
@@ -22,11 +24,24 @@ class Produced:
     saved: tuple[Saved, ...] = ()
 
 
-Made = Produced | Failure | Lost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveWay:
+    """The handler chose to run again: after a while, or once an upstream is well, which had `refused` it."""
+
+    after: timedelta = timedelta(0)
+    upstream: str | None = None
+    refused: bool = False
+
+
+Made = Produced | Failure | Lost | GaveWay
+
+NOTHING: Final = Produced()
 
 
 def produced(value: object, context: Context | None) -> Produced:
     """What a handler that returned `value` made; raises InvalidInput for what JSON can't say."""
+    if value is None and (context is None or not context.saved):
+        return NOTHING
     wrapped = value if isinstance(value, Result) else Result(value=value)
     return Produced(
         result=None if wrapped.value is None else encode(wrapped.value),

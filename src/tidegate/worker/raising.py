@@ -8,12 +8,24 @@ from contextlib import suppress
 
 from tidegate.context import Log
 from tidegate.core.failure import Failure, failure_of
-from tidegate.errors import Steer
+from tidegate.errors import Defer, Steer, UpstreamUnavailable
 from tidegate.telemetry.redaction import trace
+from tidegate.worker.calling import Calls
+from tidegate.worker.producing import GaveWay
 
 
-def raised(error: BaseException, log: Log) -> Failure:
-    """The failure; a handler that chose its ending by a `Steer` has nothing to explain."""
+def raised(error: BaseException, log: Log, calls: Calls | None) -> Failure | GaveWay:
+    """The failure; a handler that chose its ending by a `Steer` has nothing to explain.
+
+    `calls` learn which of them it came from.
+    """
+    if calls is not None:
+        calls.blame(error)
+    match error:
+        case UpstreamUnavailable():
+            return GaveWay(upstream=error.upstream, refused=True)
+        case Defer():
+            return GaveWay(after=error.after, upstream=error.upstream)
     failure = failure_of(error)
     if not isinstance(error, Steer):
         with suppress(Exception):  # an exception of somebody else's class may not even bear being looked at

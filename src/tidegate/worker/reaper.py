@@ -102,8 +102,9 @@ class Reaper:
         to.emit(events.Reclaimed(job=events.ref(job), former=item.former))
         if item.reason is Reason.WAITED:
             to.emit(events.Expired(job=events.ref(job)))
-        latency = item.at - job.started_at if job.started_at and item.reason is not Reason.WAITED else None
-        await self._ender.settle(item.lease, outcome(item, alive), latency)
+        began = job.started_at if item.reason is not Reason.WAITED else None
+        took = None if began is None else (item.at - began).total_seconds()
+        await self._ender.settle(item.lease, outcome(item, alive), took)
 
     async def _dead(self) -> tuple[Owner, ...]:
         try:

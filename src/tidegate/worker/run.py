@@ -7,19 +7,19 @@ remove) has a task of its own; a handler that returns nothing needs none.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.core.job import Cancelled, Interrupted, Lease, Outcome, TimedOut
 from tidegate.telemetry.events import Claimed, EndingLost, ref
 from tidegate.worker.active import Active, Actives, Stop
+from tidegate.worker.calling import Calls, watched
 from tidegate.worker.deadlines import Deadlines
 from tidegate.worker.ending import Ender
 from tidegate.worker.keeping import keep, told, wants_keeping
-from tidegate.worker.performing import Performer
-from tidegate.worker.producing import Made, Produced
+from tidegate.worker.ledger import book
+from tidegate.worker.performing import Performer, calls_of
+from tidegate.worker.producing import GaveWay, Made, Produced
 from tidegate.worker.runtime import Runtime
 
 _log = logging.getLogger(__name__)
@@ -35,13 +35,16 @@ class Runs:
     ender: Ender
     deadlines: Deadlines
     slot_freed: Callable[[], None]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def begin(self, lease: Lease) -> None:
         """Start a run. It is over when its handler has ended and its ending is settled, or lost."""
         active = Active(lease, self.to.clock.monotonic(), self._stopped)
+        if watched(lease.job.lane, self.to.upstreams):
+            active.calls = calls_of(active, self.to)
         self.actives.add(active)
         self.deadlines.watch(active)
-        active.task = asyncio.get_running_loop().create_task(self._run(active))
+        active.task = self.loop.create_task(self._run(active))
 
     async def _run(self, active: Active) -> None:
         """The handler's task. What the handler does to its task can't reach what comes after: none of that waits."""
@@ -61,6 +64,9 @@ class Runs:
         """Keep what the handler made, unless it was made to end."""
         if active.why is not None:
             self._conclude(active, stopped(active, self.to))
+        elif isinstance(made, GaveWay):
+            calls = active.calls or calls_of(active, self.to)
+            self._conclude(active, calls.gave_way(made))
         elif wants_keeping(made):
             self.ender.spawn(self._keep(active, made))
         else:
@@ -77,12 +83,20 @@ class Runs:
         if active.ending:
             return
         active.ending = True
+        if active.calls is not None:
+            outcome = self._judged(active.calls, active, outcome)
         if active.why is Stop.LOST:
             self.to.emit(EndingLost(job=ref(active.lease.job)))
             self._settled(active)
             return
-        latency = timedelta(seconds=self.to.clock.monotonic() - active.started)
-        self.ender.end(active.lease, outcome, latency, partial(self._settled, active))
+        active.took = self.to.clock.monotonic() - active.started
+        self.ender.end(active, outcome, self._settled)
+
+    def _judged(self, calls: Calls, active: Active, outcome: Outcome) -> Outcome:
+        """What the run's calls make of its outcome; the fleet is told of them, and the ledger."""
+        if calls.spent:
+            self.ender.spawn(book(self.to, active.lease.job, calls.spent))
+        return calls.judge(outcome)
 
     def _settled(self, active: Active) -> None:
         active.settled = True
@@ -129,7 +143,7 @@ class Runs:
     def _stopped(self, active: Active) -> None:
         """It was asked to: where it has not within its grace, it is settled on its behalf."""
         grace = self.to.settings.stop_grace.total_seconds()
-        asyncio.get_running_loop().call_later(grace, self._abandon, active)
+        self.loop.call_later(grace, self._abandon, active)
 
     def _abandon(self, active: Active) -> None:
         self._conclude(active, stopped(active, self.to))

@@ -10,6 +10,7 @@ from tidegate.context import LocalFile
 from tidegate.handlers import Registry
 from tidegate.ports import Artifacts, Engine
 from tidegate.telemetry.events import Emitter
+from tidegate.upstreams import Upstreams
 from tidegate.worker.active import Held
 
 Fetch = Callable[[str, str, Path], Awaitable[LocalFile]]
@@ -51,6 +52,7 @@ class Runtime:
     """
 
     engine: Engine
+    upstreams: Upstreams
     registry: Registry
     artifacts: Artifacts
     fetch: Fetch

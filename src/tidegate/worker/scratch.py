@@ -1,6 +1,7 @@
 """Folders for what runs write while they run: one a run, within one a worker, so that a dead worker's are known."""
 
 import shutil
+from os.path import exists
 from pathlib import Path
 
 from tidegate.core.job import Job, Owner, Token
@@ -23,7 +24,7 @@ class Scratch:
     def take(self, token: Token) -> Path | None:
         """The folder that a run was given and has made, to be removed."""
         folder = self._given.pop(token, None)
-        return folder if folder is not None and folder.exists() else None
+        return folder if folder is not None and exists(folder) else None
 
     def close(self) -> None:
         """Remove what the runs of this worker left, and what those of dead workers of this host did."""

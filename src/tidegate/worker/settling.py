@@ -12,12 +12,16 @@ from tidegate.worker.outage import STORE_BACKOFF, Outage
 
 
 class Settler:
-    """Settles many endings in few calls; an ending that the engine can't take does not spoil those beside it."""
+    """Settles many endings in few calls; an ending that the engine can't take does not spoil those beside it.
+
+    For the loop that it was made on.
+    """
 
     def __init__(self, engine: JobQueue, outage: Outage) -> None:
         self._engine = engine
         self._outage = outage
         self._batcher = Batcher(self._settle)
+        self._loop = asyncio.get_running_loop()
         self._closed = False
 
     async def settle(self, ending: Ending) -> Settled:
@@ -27,7 +31,7 @@ class Settler:
     def put(self, ending: Ending, told: Told[Settled]) -> None:
         """The same without waiting; `told` gets the answer or the exception."""
         if not self._closed:
-            self._batcher.put(ending, told)
+            self._batcher.put(ending, told, self._loop)
 
     def close(self) -> None:
         """Try no more: what the store has not taken by now, it will reclaim."""

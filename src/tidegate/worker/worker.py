@@ -59,7 +59,8 @@ class Worker:
         self._intaking = self._duty(self._intake.work, "intake")
         duties = {"reaper": self._reaper.work, "pruner": Pruner(to).work, "sweeper": Sweeper(to).work}
         self._duties = [self._duty(work, name) for name, work in duties.items()]
-        to.emit(WorkerStarted(owner=self.owner, slots=to.settings.slots, queues=tuple(to.settings.queues)))
+        queues, types = tuple(to.settings.queues), tuple(sorted(to.registry.names))
+        to.emit(WorkerStarted(owner=self.owner, slots=to.settings.slots, queues=queues, types=types))
 
     def hurry(self) -> None:
         """End the grace of a stop under way: what still runs is given back now."""

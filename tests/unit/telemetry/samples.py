@@ -6,6 +6,7 @@ from typing import Final
 
 from tidegate.core.failure import Failure
 from tidegate.core.job import Counters, Job, JobId, Lane, Owner, Retry, Spec, Status
+from tidegate.core.upstream import Transition
 from tidegate.telemetry import events
 from tidegate.telemetry.events import Event, JobRef, finished, ref
 
@@ -37,12 +38,15 @@ def every_event(of: JobRef | None = None, *, text: str = "word") -> Iterator[Eve
     second = timedelta(seconds=1)
     owner = Owner(text)
     yield events.Pruned(count=3)
-    yield events.WorkerStarted(owner=owner, slots=8, queues=(text, "low"))
+    yield events.WorkerStarted(owner=owner, slots=8, queues=(text, "low"), types=(text, "mail"))
     yield events.WorkerStopping(owner=owner, running=2)
     yield events.WorkerStopped(owner=owner, given_back=1)
     yield events.StoreDown(error_type=text)
     yield events.StoreBack(down_for=second)
     yield events.SlowHeartbeat(owner=owner, late=second)
+    yield events.UpstreamChanged(
+        gate="upstream:api", transition=Transition(at=NOW, to="open", why=text, until=NOW + second, author=text)
+    )
     yield events.ListenerFailed(listener=text, error_type=text)
 
 

@@ -1,6 +1,7 @@
 """What events say as lines, and how everything else gets into the same log."""
 
 import asyncio
+import copy
 import gc
 import io
 import logging
@@ -18,7 +19,7 @@ from tidegate.clock import SystemClock
 from tidegate.core.job import Bury, Cancel, Defer, JobId, Refund, Settlement, Succeed
 from tidegate.telemetry import Event, JobRef, finished, ref
 from tidegate.telemetry.events import CancelRequested, Claimed, Ended, Finished, Pruned, Submitted
-from tidegate.telemetry.logs import LogListener, configure, describe, job_logger
+from tidegate.telemetry.logs import JobLog, LogListener, configure, describe, job_logger
 
 IDS = {"request_id", "job_id", "user_id", "attempts", "type", "queue", "run"}
 
@@ -122,6 +123,28 @@ def test_a_handlers_logger_carries_the_ids_of_its_job(written: Written) -> None:
     (line,) = written.lines
     assert line.keys() >= IDS
     assert (line["job_id"], line["event"], line["rows"]) == ("job-b", "table read", 10)
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_a_log_made_at_need_writes_the_same_lines(written: Written, level: str) -> None:
+    written.configure()
+    for log in (job_logger(ref(job("b"))), JobLog(job("b"))):
+        getattr(log, level)("table read", rows=10)
+    assert written.lines[0] == written.lines[1]
+    assert written.lines[0]["level"] == level
+
+
+def test_a_log_made_at_need_can_do_what_a_logger_can(written: Written) -> None:
+    written.configure()
+    log = copy.copy(JobLog(job("b")))
+    log.bind(sheet=2).critical("broken")
+    assert (written.lines[0]["job_id"], written.lines[0]["sheet"], written.lines[0]["level"]) == (
+        "job-b",
+        2,
+        "critical",
+    )
+    with pytest.raises(AttributeError):
+        log.no_such_thing("said")
 
 
 def test_the_standard_library_logs_through_the_same_door(written: Written) -> None:

@@ -13,6 +13,7 @@ from tests.unit.telemetry.receiver import Receiver, receiving
 from tests.unit.telemetry.samples import FAILURE, NOW, OWNER, every_event, job, retried
 from tidegate.clock import FakeClock
 from tidegate.core.job import Bury, Cancel, Defer, Job, Refund, Settlement, Succeed
+from tidegate.core.upstream import Transition
 from tidegate.errors import ConfigError
 from tidegate.telemetry import Event, JobRef, finished, ref
 from tidegate.telemetry.events import (
@@ -23,6 +24,7 @@ from tidegate.telemetry.events import (
     JobEvent,
     Reclaimed,
     Submitted,
+    UpstreamChanged,
 )
 from tidegate.telemetry.sentry import SentryListener, configure_sentry, scrub
 
@@ -109,10 +111,23 @@ def test_only_a_failure_is_reported(receiver: Receiver, listener: SentryListener
 def test_a_retry_is_not_reported_nor_what_happens_to_the_process(receiver: Receiver, listener: SentryListener) -> None:
     listener(retried(job()))
     for event in every_event():
-        if not isinstance(event, JobEvent):
+        if not isinstance(event, JobEvent | UpstreamChanged):
             listener(event)
     listener.close(PATIENCE)
     assert receiver.bodies() == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"), [("queue:content", "queue content was paused"), ("upstream:api", "upstream api is open")]
+)
+def test_a_breaker_that_opens_is_a_warning(
+    receiver: Receiver, listener: SentryListener, gate: str, message: str
+) -> None:
+    listener(UpstreamChanged(gate=gate, transition=Transition(at=NOW, to="open", why="5 rate limits in a row")))
+    listener(UpstreamChanged(gate=gate, transition=Transition(at=NOW, to="closed", why="a probe succeeded")))
+    listener.close(PATIENCE)
+    (event,) = receiver.events()
+    assert (event["level"], event["message"], event["fingerprint"]) == ("warning", message, [gate])
 
 
 def test_a_job_that_expired_has_failed_for_good(receiver: Receiver, listener: SentryListener) -> None:

@@ -327,7 +327,9 @@ class MemoryEngine:
     async def swap(self, swap: Swap) -> Swapped:
         """See `ports.Documents.swap`."""
         with self._lock:
-            return self._papers.swap(swap)
+            swapped = self._papers.swap(swap)
+        self._bell.ring({"gates"} if swapped.won else ())
+        return swapped
 
     async def scan(self, kind: str, after: str = "", limit: int = 200) -> list[Document]:
         """See `ports.Documents.scan`."""

@@ -37,6 +37,7 @@ for name in pairs(paced) do
 end
 call('DEL', P .. document)
 call('HSET', P .. document, 'version', version, 'nonce', nonce)
+call('PUBLISH', P .. 'hints', 'gates')
 if ARGV[6] ~= '1' then
   call('ZREM', P .. 'docs:' .. kind, key)
   return {'1', version, false}

@@ -1,0 +1,92 @@
+"""Why a job waits, in words that say until when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidegate.core.fault import Fault
+from tidegate.core.job import Job, Status
+from tidegate.core.upstream import FOREVER, State, Upstream, shut_until, state, word_at
+
+FREE: Final = "it waits for a worker that serves its queue, has its job type and a free slot"
+
+Look = Callable[[str], Upstream]
+"""What is known of a gate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitReason:
+    """`until` is when it may be over at the earliest, None where nobody knows; `gate` is what holds the job."""
+
+    code: str
+    message: str
+    until: datetime | None = None
+    gate: str | None = None
+
+
+def wait_reason(job: Job, now: datetime, look: Look) -> WaitReason | None:
+    """Why a queued job is not running; None for any other job.
+
+    Codes: scheduled, retrying, paused (its queue), parked (its upstream), limited (as many run as may), ready.
+    """
+    if job.status is not Status.QUEUED:
+        return None
+    held = _held(job, now, look)
+    if job.run_at > now and (held is None or held.until is None or held.until < job.run_at):
+        return _later(job)
+    return held or _limited(job, look) or WaitReason(code="ready", message=FREE)
+
+
+def _later(job: Job) -> WaitReason:
+    if job.counters.runs == job.counters.base:
+        return WaitReason(code="scheduled", message=f"it is due at {_clock(job.run_at)}", until=job.run_at)
+    why = job.error.code if job.error else "it gave way"
+    return WaitReason(code="retrying", message=f"it runs again at {_clock(job.run_at)} ({why})", until=job.run_at)
+
+
+def _held(job: Job, now: datetime, look: Look) -> WaitReason | None:
+    """The gate that is shut longest, or whose probe decides."""
+    reasons = [reason for gate in job.lane.gates if (reason := _shut(gate, look(gate), now)) is not None]
+    return max(reasons, key=lambda reason: reason.until or FOREVER, default=None)
+
+
+def _shut(gate: str, upstream: Upstream, now: datetime) -> WaitReason | None:
+    kind, _, name = gate.partition(":")
+    subject, code = (f"queue {name}", "paused") if kind == "queue" else (name, "parked")
+    until, given = shut_until(upstream, now), upstream.override
+    if until is None:
+        if state(upstream, now) is not State.HALF_OPEN:
+            return None
+        return WaitReason(code=code, message=f"{subject} is half-open: a probe decides", until=now, gate=gate)
+    end = None if until >= FOREVER else until
+    when = "until it is cleared" if end is None else f"until {_clock(end)}"
+    if given is not None and word_at(upstream, now) is not None and state(upstream, now) is State.OPEN:
+        text = f"{subject} was {'paused' if kind == 'queue' else 'opened'} by {given.author or 'an operator'} {when}"
+    elif upstream.state is State.CLOSED:
+        text = f"{subject} asked to wait {when}"
+    else:
+        text = f"{subject} is {_word(kind, upstream)} {when}: {upstream.why}"
+    return WaitReason(code=code, message=text, until=end, gate=gate)
+
+
+def _word(kind: str, upstream: Upstream) -> str:
+    match upstream.block:
+        case Fault.QUOTA:
+            return "blocked, its quota used up,"
+        case Fault.AUTH:
+            return "blocked, its credential refused,"
+    return "paused" if kind == "queue" else "open"
+
+
+def _limited(job: Job, look: Look) -> WaitReason | None:
+    for gate in job.lane.gates:
+        limit = look(gate).limit
+        if limit is not None:
+            text = f"{gate.partition(':')[2]} is given {max(int(limit), 1)} jobs at a time for now"
+            return WaitReason(code="limited", message=text, gate=gate)
+    return None
+
+
+def _clock(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

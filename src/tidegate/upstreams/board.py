@@ -1,0 +1,92 @@
+"""What this process knows of every upstream and queue, and of the store's clock: read without a store call."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tidegate.clock import Clock
+from tidegate.core.upstream import Upstream
+from tidegate.core.verbs import Document
+
+_decoder = msgspec.json.Decoder(Upstream)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """An upstream as it was last read, and the version of its document."""
+
+    upstream: Upstream = field(default_factory=Upstream)
+    version: int = 0
+
+
+NOTHING = View()
+
+
+def encode(upstream: Upstream) -> bytes:
+    """The value of an upstream's document."""
+    return msgspec.json.encode(upstream)
+
+
+def decode(value: bytes | None) -> Upstream:
+    """What `encode` wrote. What can't be read counts as never heard of: a release before or after this one wrote it."""
+    if value is None:
+        return NOTHING.upstream
+    try:
+        return _decoder.decode(value)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return NOTHING.upstream
+
+
+class StoreClock:
+    """The store's present, as far as its last answer tells."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: tuple[datetime, float] | None = None
+
+    def saw(self, at: datetime) -> None:
+        """The store said just now that it is `at`."""
+        self._seen = at, self._clock.monotonic()
+
+    def now(self) -> datetime:
+        """The present; this machine's where the store has not answered yet."""
+        if self._seen is None:
+            return self._clock.now()
+        at, then = self._seen
+        return at + timedelta(seconds=self._clock.monotonic() - then)
+
+
+class Board:
+    """The views, by gate. Changed on one event loop, read from any thread."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, View] = {}
+        self.limiting = False
+
+    def view(self, gate: str) -> View:
+        """The view of a gate; of one never heard of, the default."""
+        return self._views.get(gate, NOTHING)
+
+    def all(self) -> Mapping[str, View]:
+        """Every gate that has a document."""
+        return dict(self._views)
+
+    def adopt(self, document: Document) -> View:
+        """Take over what the store has, unless something newer is known."""
+        gate = f"{document.kind}:{document.key}"
+        known = self._views.get(gate, NOTHING)
+        if document.version <= known.version:
+            return known
+        view = View(upstream=decode(document.value), version=document.version)
+        self._views[gate] = view
+        self.limiting = any(known.upstream.limited for known in self._views.values())
+        return view
+
+    def replace(self, documents: Iterable[Document], kind: str) -> None:
+        """Take over all documents of a kind: those that are not among them are gone."""
+        found = {f"{kind}:{document.key}" for document in documents if self.adopt(document)}
+        for gate in [gate for gate in self._views if gate.startswith(f"{kind}:") and gate not in found]:
+            del self._views[gate]
+        self.limiting = any(known.upstream.limited for known in self._views.values())

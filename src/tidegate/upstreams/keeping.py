@@ -1,0 +1,204 @@
+"""Keep a process's views fresh, and tell the store what calls came to: one duty for all gates."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from tidegate.clock import Clock
+from tidegate.core.job import Owner
+from tidegate.core.upstream import State, Upstream, quiet
+from tidegate.core.verbs import ClaimRequest, Document
+from tidegate.errors import EngineUnavailable
+from tidegate.ports import Engine
+from tidegate.telemetry.events import Emitter
+from tidegate.upstreams.board import Board, StoreClock, View
+from tidegate.upstreams.folding import DEADLINE, Change, Folder
+from tidegate.upstreams.policies import GATES, KINDS, Policies
+from tidegate.upstreams.probes import Probes
+from tidegate.upstreams.tallies import Tallies
+
+UNHEARD: Final = 2.0
+"""Seconds without news from a worker's claims, after which they are asked for: an idle worker claims more often."""
+
+WORKERS_FIRST: Final = 0.05
+"""Seconds that a worker of this process has to claim after a hint, before its news are asked for apart."""
+
+SETTLING: Final = 60.0
+"""Seconds between two tellings of successes while nothing is wrong: so that what is usual becomes known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the health of upstreams is kept with. `owner` asks the store for news where no worker does."""
+
+    engine: Engine
+    clock: Clock
+    emit: Emitter
+    dice: Callable[[], float]
+    nonce: Callable[[], str]
+    owner: Owner
+    every: timedelta = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Runs on one event loop; `hurry` may be called from any thread. `changed` is called after a view changed."""
+
+    to: Reach
+    policies: Policies
+    board: Board = field(default_factory=Board)
+    tallies: Tallies = field(default_factory=Tallies)
+    probes: Probes = field(default_factory=Probes)
+    changed: Callable[[], None] = lambda: None
+    _newest: int = 0
+    _read: int = -1
+    _told: dict[str, float] = field(default_factory=dict)
+    _loop: asyncio.AbstractEventLoop | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _folding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _heard: float = float("-inf")
+    clock: StoreClock = field(init=False)
+    _folder: Folder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = StoreClock(self.to.clock)
+        to = self.to
+        self._folder = Folder(to.engine, self.board, self.policies, self.clock, to.emit, to.dice, to.nonce)
+
+    def hurry(self) -> None:
+        """There is something that may change what is claimed."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def saw(self, version: int, at: datetime) -> None:
+        """A claim brought news: the store's present, and the version of its newest document."""
+        self.clock.saw(at)
+        self._heard = self.to.clock.monotonic()
+        if version > self._newest:
+            self._newest = version
+            self.hurry()
+
+    @property
+    def limiting(self) -> bool:
+        """Whether some gate has a limit on how many jobs run at once."""
+        return self.board.limiting
+
+    async def refresh(self) -> None:
+        """Read what the store has; raises EngineUnavailable."""
+        newest = self._newest
+        try:
+            async with asyncio.timeout(DEADLINE.total_seconds()):
+                for kind in KINDS:
+                    self.board.replace(await self._scan(kind), kind)
+        except TimeoutError as exc:
+            raise EngineUnavailable("the store did not answer in time") from exc
+        self._read = newest
+
+    async def _scan(self, kind: str) -> list[Document]:
+        found: list[Document] = []
+        while len(page := await self.to.engine.scan(kind, found[-1].key if found else "", 200)) == 200:
+            found += page
+        return found + page
+
+    async def change(self, gate: str, change: Change) -> View:
+        """Change a gate's document; raises EngineUnavailable."""
+        await self.refresh()
+        view = await self._folder.change(gate, change)
+        self.changed()
+        return view
+
+    async def flush(self, gate: str) -> None:
+        """Tell the store now what calls through a gate came to; raises EngineUnavailable."""
+        await self.refresh()
+        async with self._folding:
+            await self._fold(gate)
+
+    async def catch_up(self) -> None:
+        """Return once the store knows of every failure so far: whoever claims then gets nothing that they forbid."""
+        if self._folding.locked() or self.tallies.urgent:
+            async with self._folding:
+                with suppress(EngineUnavailable):  # the claim will meet it too
+                    await self._tell(urgent=True)
+
+    async def work(self) -> None:
+        """Go on until cancelled. While the store is away the views stay as they are, and tallies are kept."""
+        self._loop, every = asyncio.get_running_loop(), self.to.every.total_seconds()
+        while True:
+            try:
+                await self._round()
+            except EngineUnavailable:  # the worker says so, once an outage
+                await asyncio.sleep(every)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until there is something to tell or to hear, or for a second."""
+        hint = asyncio.ensure_future(self.to.engine.wait([GATES], self.to.every))
+        told, began = asyncio.ensure_future(self._wake.wait()), self.to.clock.monotonic()
+        await asyncio.wait((hint, told), timeout=self.to.every.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        rung = hint.done() and self.to.clock.monotonic() - began < self.to.every.total_seconds() * 0.9
+        for waiting in (hint, told):
+            waiting.cancel()
+        await asyncio.gather(hint, told, return_exceptions=True)
+        if rung:
+            await asyncio.sleep(WORKERS_FIRST)
+            if self._heard < began:
+                self._heard = float("-inf")
+
+    async def _round(self) -> None:
+        urgent = self._wake.is_set()
+        self._wake.clear()
+        if self.to.clock.monotonic() - self._heard > UNHEARD:
+            await self._ask()
+        if self._newest > self._read:
+            await self.refresh()
+            self.changed()
+        async with self._folding:
+            await self._tell(urgent=urgent)
+            for gate in self._ageing():
+                await self._fold(gate)
+
+    async def _tell(self, *, urgent: bool) -> None:
+        for gate in self.tallies.waiting(urgent=urgent):
+            if urgent or self._worth_telling(gate):
+                await self._fold(gate)
+
+    async def _ask(self) -> None:
+        """The store's present and news, where no worker of this process has asked for them lately."""
+        request = ClaimRequest(
+            owner=self.to.owner, turns=(), types=frozenset(), limit=0, lease_for=timedelta(seconds=1)
+        )
+        try:
+            async with asyncio.timeout(DEADLINE.total_seconds()):
+                claimed = await self.to.engine.claim(request, self.to.nonce())
+        except TimeoutError as exc:
+            raise EngineUnavailable("the store did not answer in time") from exc
+        self.saw(claimed.version, claimed.at)
+
+    async def _fold(self, gate: str) -> None:
+        self._told[gate] = self.to.clock.monotonic()
+        before = self.board.view(gate)
+        tallies = self.tallies.take(gate)
+        await self._folder.fold(gate, tallies, self._probing(gate, before.upstream))
+        if self.board.view(gate) is not before:
+            self.changed()
+
+    def _worth_telling(self, gate: str) -> bool:
+        """While nothing is wrong successes are told once a minute."""
+        if not quiet(self.board.view(gate).upstream):
+            return True
+        return self.to.clock.monotonic() - self._told.get(gate, float("-inf")) > SETTLING
+
+    def _ageing(self) -> Sequence[str]:
+        """Gates that time may change, and those of which it is not known what the store has."""
+        views = self.board.all().items()
+        ageing = {gate for gate, view in views if view.upstream.override or not quiet(view.upstream)}
+        return sorted(ageing | self._folder.unknown)
+
+    def _probing(self, gate: str, upstream: Upstream) -> timedelta | None:
+        if upstream.state is not State.OPEN:
+            return None
+        begun = self.probes.oldest(gate, upstream.since)
+        return None if begun is None else timedelta(seconds=self.to.clock.monotonic() - begun)

@@ -1,0 +1,109 @@
+"""Which rules hold for which gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final, TypedDict
+
+from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, Rules
+from tidegate.core.text import check_name
+from tidegate.core.verbs import Pace
+from tidegate.errors import ConfigError
+
+UPSTREAM: Final = "upstream"
+QUEUES: Final = "queue"
+GATES: Final = "gates"
+"""The topic of the hint that gates were changed."""
+
+KINDS: Final = (UPSTREAM, QUEUES)
+"""The kinds of documents that hold the health of something: a gate's name is the kind, a colon, and the key."""
+
+MOST_PER_MINUTE: Final = 60_000_000
+"""Starts a minute: beyond a microsecond apart there is no pace."""
+
+BREAKING_QUEUES: Final[Mapping[str, Rules]] = {"content": QUEUE}
+"""Queues that pause by themselves (REQUIREMENTS B1); others are paused by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An upstream that was declared: its rules, and its parents, nearest first."""
+
+    rules: Rules = API
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The upstreams and queues of an application. Whatever was not declared has the default rules."""
+
+    upstreams: Mapping[str, Known] = field(default_factory=dict)
+    queues: Mapping[str, Rules] = field(default_factory=lambda: dict(BREAKING_QUEUES))
+
+    def rules(self, gate: str) -> Rules:
+        """The rules of a gate."""
+        kind, _, name = gate.partition(":")
+        if kind == QUEUES:
+            return self.queues.get(name, QUEUE)
+        if name in self.upstreams:
+            return self.upstreams[name].rules
+        return PROVIDER if name in self._shared else API
+
+    def parents(self, upstream: str) -> tuple[str, ...]:
+        """The parents that an upstream was declared with."""
+        known = self.upstreams.get(upstream)
+        return known.parents if known else ()
+
+    def breaks(self, queue: str) -> bool:
+        """Whether a queue pauses by itself."""
+        return queue in self.queues
+
+    @property
+    def _shared(self) -> frozenset[str]:
+        return frozenset(parent for known in self.upstreams.values() for parent in known.parents)
+
+
+class UpstreamOptions(TypedDict, total=False):
+    """What `app.upstream` takes beside the name.
+
+    `rules` is a rule set or the name of one ("api", "llm"). `limit` bounds the jobs that run at once in the whole
+    fleet, `per_minute` the starts. `parents` are what it shares with others, nearest first: the account, the provider.
+    """
+
+    rules: Rules | str
+    parents: tuple[str, ...]
+    limit: int
+    per_minute: float
+
+
+def declared(policies: Policies, name: str, options: UpstreamOptions) -> Policies:
+    """With one more upstream; raises ConfigError."""
+    unknown = set(options) - set(UpstreamOptions.__annotations__)
+    if unknown:
+        raise ConfigError(f"upstream {name!r}: there is no option {sorted(unknown)[0]!r}")
+    if name in policies.upstreams:
+        raise ConfigError(f"upstream {name!r} is declared twice")
+    for each in (name, *options.get("parents", ())):
+        check_name("upstream", each)
+    rules = _rules(name, options.get("rules", API))
+    if "limit" in options:
+        rules = replace(rules, limit=options["limit"])
+    if "per_minute" in options:
+        if not 0 < options["per_minute"] <= MOST_PER_MINUTE:
+            raise ConfigError(f"upstream {name!r}: per_minute must be above 0 and at most {MOST_PER_MINUTE:,}")
+        rules = replace(rules, pace=Pace(period=timedelta(seconds=60 / options["per_minute"])))
+    known = Known(rules=rules, parents=options.get("parents", ()))
+    return replace(policies, upstreams={**policies.upstreams, name: known})
+
+
+def _rules(name: str, given: Rules | str) -> Rules:
+    if isinstance(given, Rules):
+        return given
+    if given not in RULE_SETS:
+        raise ConfigError(f"upstream {name!r}: there are no rules {given!r}; there are {', '.join(sorted(RULE_SETS))}")
+    return RULE_SETS[given]
+
+
+def gate_of(kind: str, name: str) -> str:
+    """The gate of an upstream or a queue."""
+    return f"{kind}:{name}"

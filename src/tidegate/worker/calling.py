@@ -1,0 +1,211 @@
+"""What a run's calls came to: told to the health of upstreams, and decisive for what becomes of the job.
+
+A handler that marks its calls by `ctx.upstream` is taken at its word. Of one that never does, the whole run is one
+call to the upstream of its lane.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final, Self
+
+from tidegate.clock import Clock
+from tidegate.context import Spent
+from tidegate.core.failure import Failure, failure_of
+from tidegate.core.fault import REACTIONS, Fault, fault_of, says_rate_limited
+from tidegate.core.job import (
+    Deferred,
+    Lane,
+    Lease,
+    Outcome,
+    Raised,
+    Returned,
+    TimedOut,
+    UpstreamFailed,
+    UpstreamRefused,
+)
+from tidegate.core.verbs import Pace
+from tidegate.errors import Steer
+from tidegate.upstreams import QUEUES, UPSTREAM, Call, Upstreams, gate_of
+from tidegate.worker.producing import GaveWay
+
+LONGEST_CHAIN: Final = 16
+"""Exceptions of one another's making that are looked at."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one run, from any thread. `begin` when the run begins, `judge` once when it has ended."""
+
+    lease: Lease
+    to: Upstreams
+    clock: Clock
+    timed_out: Callable[[], bool]
+    spent: list[tuple[str, Spent]] = field(default_factory=list)
+    _began: float = 0.0
+    _whole: Call | None = None
+    _marked: set[str] = field(default_factory=set)
+    _faults: list[tuple[BaseException, Call]] = field(default_factory=list)
+    _blamed: Call | None = None
+
+    def begin(self) -> None:
+        """The run begins: until a call is marked, it is one call as a whole."""
+        lane = self.lease.job.lane
+        self._began = self.clock.monotonic()
+        if lane.upstream is not None:
+            self._whole = Call(
+                upstream=lane.upstream, parents=lane.parents, eras=self.lease.eras, job=self.lease.job.id
+            )
+            self.to.began(self._whole)
+
+    def upstream(self, name: str, parents: tuple[str, ...]) -> "Marked":
+        """A call that the handler marks."""
+        return Marked(self, name, parents or self.to.policies.parents(name))
+
+    def judge(self, outcome: Outcome) -> Outcome:
+        """Tell what the run came to, and say what that is for the job."""
+        if self._whole is not None:
+            self.to.ended(self._whole)
+        failure = outcome.failure if isinstance(outcome, Raised) else None
+        fault = Fault.SLOW if isinstance(outcome, TimedOut) else fault_of(failure) if failure else None
+        self._tell_whole(outcome, fault, failure)
+        self._tell_queue(outcome, failure)
+        return outcome if failure is None else self._refunded(outcome, failure, fault)
+
+    def gave_way(self, how: GaveWay) -> Outcome:
+        """What becomes of a job whose handler chose to run again."""
+        job = self.lease.job
+        if self._whole is not None:
+            self.to.ended(self._whole)
+        lane = None if how.upstream is None else self._lane(how.upstream)
+        if how.refused and lane is not None:
+            return UpstreamRefused(lane=job.lane if how.upstream in _names(job.lane) else lane)
+        return Deferred(after=how.after, lane=lane)
+
+    def _lane(self, upstream: str, parents: tuple[str, ...] = ()) -> Lane:
+        known = parents or self.to.policies.parents(upstream)
+        return replace(self.lease.job.lane, upstream=upstream, parents=known)
+
+    def _tell_whole(self, outcome: Outcome, fault: Fault | None, failure: Failure | None) -> None:
+        call, job = self._whole, self.lease.job
+        if call is None or call.upstream in self._marked or self.to.marks(job.spec.type, call.upstream):
+            return
+        lasted = self._lasted(self._began)
+        if isinstance(outcome, Returned):
+            self.to.succeeded(call, lasted)
+        elif fault is not None and not self._faults:
+            self.to.failed(call, fault, lasted, failure.retry_after if failure else None)
+
+    def _tell_queue(self, outcome: Outcome, failure: Failure | None) -> None:
+        queue = self.lease.job.lane.queue
+        if not self.to.policies.breaks(queue):
+            return
+        if isinstance(outcome, Returned):
+            self.to.queue_succeeded(queue, self.lease.eras.get(gate_of(QUEUES, queue)))
+        elif failure is not None and says_rate_limited(failure):
+            self.to.queue_limited(queue, self._lasted(self._began), self.lease.job.id)
+
+    def _refunded(self, outcome: Outcome, failure: Failure, fault: Fault | None) -> Outcome:
+        """An upstream's fault is no attempt of the job's, and the job waits in that upstream's lane."""
+        limited = self.to.policies.breaks(self.lease.job.lane.queue) and says_rate_limited(failure)
+        call = self._blamed or self._whole
+        if limited and call is None:
+            return UpstreamFailed(lane=self.lease.job.lane, failure=failure)
+        if call is None or fault is None or not REACTIONS[fault].refunds:
+            return outcome
+        mine = call.upstream == self.lease.job.lane.upstream
+        lane = self.lease.job.lane if mine else self._lane(call.upstream, call.parents)
+        rules = self.to.policies.rules(gate_of(UPSTREAM, call.upstream))
+        return UpstreamFailed(lane=lane, failure=failure, prompt=self.to.may_retry(call), backoff=rules.again)
+
+    def blame(self, error: BaseException) -> None:
+        """The run ends by `error`: if it left a marked call, or came of one that did, that call is to blame."""
+        origin: BaseException | None = error
+        for _ in range(LONGEST_CHAIN):
+            if origin is None:
+                return
+            for known, call in self._faults:
+                if known is origin:
+                    self._blamed = call
+                    return
+            origin = origin.__cause__ or origin.__context__
+
+    # told by `Marked` -----------------------------------------------------------------------------------------
+
+    def enter(self, name: str, parents: tuple[str, ...]) -> Call:
+        """A marked call begins; raises UpstreamUnavailable."""
+        self._mark(name)
+        call = self.to.admit(name, parents, self.lease.job.id, self.lease.eras)
+        self.to.began(call)
+        return call
+
+    def leave(self, call: Call, began: float, error: BaseException | None) -> None:
+        """A marked call has ended."""
+        self.to.ended(call)
+        if error is None:
+            self.to.succeeded(call, self._lasted(began))
+        elif isinstance(error, asyncio.CancelledError):
+            if self.timed_out():
+                self.to.failed(call, Fault.SLOW, self._lasted(began))
+        elif not isinstance(error, Steer):
+            failure = failure_of(error)
+            fault = fault_of(failure)
+            if fault is not None:
+                self._faults.append((error, call))
+                self.to.failed(call, fault, self._lasted(began), failure.retry_after)
+
+    def _mark(self, name: str) -> None:
+        self._marked.add(name)
+        self.to.mark(self.lease.job.spec.type, name)
+
+    def _lasted(self, began: float) -> timedelta:
+        return timedelta(seconds=self.clock.monotonic() - began)
+
+
+class Marked:
+    """One marked call: see `context.UpstreamCall`."""
+
+    def __init__(self, calls: Calls, name: str, parents: tuple[str, ...]) -> None:
+        self._calls = calls
+        self._name = name
+        self._parents = parents
+        self._call: Call | None = None
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        self._call = self._calls.enter(self._name, self._parents)
+        self._began = self._calls.clock.monotonic()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._call is not None:
+            self._calls.leave(self._call, self._began, error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.__exit__(kind, error, trace)
+
+    def hint(self, retry_after: timedelta | None, pace: Pace | None) -> None:
+        """Pass on what an answer's headers told."""
+        if self._call is not None:
+            self._calls.to.hinted(self._call, retry_after, pace)
+
+    def may_retry(self) -> bool:
+        """Whether the fleet's budget allows one more."""
+        return self._call is not None and self._calls.to.may_retry(self._call)
+
+    def spent(self, usage: Spent) -> None:
+        """Add to the run's ledger."""
+        self._calls.spent.append((self._name, usage))
+
+
+def watched(lane: Lane, to: Upstreams) -> bool:
+    """Whether a run in this lane tells of an upstream or of its queue, even where its handler marks no call."""
+    return lane.upstream is not None or to.policies.breaks(lane.queue)
+
+
+def _names(lane: Lane) -> tuple[str, ...]:
+    return () if lane.upstream is None else (lane.upstream, *lane.parents)
