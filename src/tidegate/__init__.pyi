@@ -18,31 +18,23 @@ from tidegate.core.retry import Exponential as Exponential
 from tidegate.core.retry import RetryPolicy as RetryPolicy
 from tidegate.core.retry import Rule as Rule
 from tidegate.core.retry import Steps as Steps
-from tidegate.errors import (
-    Abandoned as Abandoned,
-)
-from tidegate.errors import (
-    GiveUp as GiveUp,
-)
-from tidegate.errors import (
-    JobCancelled as JobCancelled,
-)
-from tidegate.errors import (
-    JobFailed as JobFailed,
-)
-from tidegate.errors import (
-    ResultTimeout as ResultTimeout,
-)
-from tidegate.errors import (
-    RetryLater as RetryLater,
-)
-from tidegate.errors import (
-    TidegateError as TidegateError,
-)
+from tidegate.core.rules import Rules as Rules
+from tidegate.core.upstream import Override as Override
+from tidegate.errors import Abandoned as Abandoned
+from tidegate.errors import Defer as Defer
+from tidegate.errors import GiveUp as GiveUp
+from tidegate.errors import JobCancelled as JobCancelled
+from tidegate.errors import JobFailed as JobFailed
+from tidegate.errors import ResultTimeout as ResultTimeout
+from tidegate.errors import RetryLater as RetryLater
+from tidegate.errors import TidegateError as TidegateError
+from tidegate.errors import UpstreamUnavailable as UpstreamUnavailable
+from tidegate.requests import JobRequest as JobRequest
 
 __all__ = [
     "Abandoned",
     "Context",
+    "Defer",
     "Exponential",
     "GiveUp",
     "Job",
@@ -51,8 +43,10 @@ __all__ = [
     "JobFunction",
     "JobHandle",
     "JobQuery",
+    "JobRequest",
     "Lane",
     "LocalFile",
+    "Override",
     "Phase",
     "Result",
     "ResultTimeout",
@@ -60,10 +54,12 @@ __all__ = [
     "RetryLater",
     "RetryPolicy",
     "Rule",
+    "Rules",
     "Settings",
     "Status",
     "Steps",
     "Tidegate",
     "TidegateError",
+    "UpstreamUnavailable",
     "load",
 ]

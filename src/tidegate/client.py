@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain, repeat
 
+import msgspec
+
 from tidegate.batching import Batcher
 from tidegate.clock import Clock
 from tidegate.core.ids import is_uuid
 from tidegate.core.job import Body, Job, JobId, NewJob, Status
+from tidegate.core.ledger import USAGE, Entry
 from tidegate.core.lifecycle import overdue
+from tidegate.core.paths import job_prefix
 from tidegate.core.query import HistoryEntry, JobQuery, Page
 from tidegate.core.verbs import Cancellation, Dismissal, Receipt, Revival, Submission
 from tidegate.errors import (
@@ -230,6 +234,15 @@ class Client:
     async def history(self, job: Job, after: int = 0) -> list[HistoryEntry]:
         """The job's steps, oldest first."""
         return await self._to.engine.history(job.id, after)
+
+    async def spent(self, job: Job) -> list[Entry]:
+        """What each of the job's runs spent on models, as far as the artifact store has it; raises ArtifactError."""
+        entries: list[Entry] = []
+        async for info in self._to.artifacts.list(job_prefix(job.id)):
+            if info.path.endswith(f"/{USAGE}"):
+                kept = await self._to.artifacts.get(info.path, max_bytes=RESULT_LIMIT)
+                entries += msgspec.json.decode(kept, type=list[Entry])
+        return sorted(entries, key=lambda entry: entry.run)
 
     async def cancel(self, job_id: str, *, user_id: str | None = None) -> Job:
         """Cancel a waiting job, or ask a running one to stop; raises IllegalTransition once it has ended."""

@@ -56,9 +56,13 @@ class FakeClock:
         self._now += by
 
 
+_dice = random.Random()
+"""Our own: whoever seeds the module's, for the sake of his own work, must not make a fleet's waits alike."""
+
+
 def dice() -> float:
     """A fresh number in [0, 1)."""
-    return random.random()
+    return _dice.random()
 
 
 def token() -> str:
@@ -100,6 +104,7 @@ def _forked() -> None:
     """A child that went on with its parent's chance would make its ids."""
     global _ids
     _ids = _Ids()
+    _dice.seed()
 
 
 os.register_at_fork(after_in_child=_forked)

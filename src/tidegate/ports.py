@@ -162,10 +162,10 @@ class JobQueue(Protocol):
     async def wait(self, topics: Sequence[str], timeout: timedelta) -> None:
         """Return when something may have happened to one of `topics`.
 
-        "queue:default": a job may be ready there, or a cancel is wanted. "job:<id>": it ended. "gates": a swap won.
+        "queue:default": a job may be ready there, or a cancel is wanted. "job:<id>": it ended. "gates": some were set.
 
         [wait.bounded] It returns within `timeout`, and may return early for no reason.
-        [wait.wakes] A submit, revive, cancel, ending or swap made by this process ends it at once.
+        [wait.wakes] A submit, revive, cancel, ending or gate set by this process ends it at once.
         """
         ...
 

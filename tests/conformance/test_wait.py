@@ -10,7 +10,7 @@ from tests.conformance.build import nonce, seconds
 from tests.conformance.harness import Harness
 from tests.conformance.promises import promise
 from tidegate.core.job import Bury, JobId, Retry, Succeed
-from tidegate.core.verbs import Cancellation, Revival, Settled, Swap
+from tidegate.core.verbs import Cancellation, Gate, Revival, Settled, Swap
 
 BURY = Bury(failure=build.failure())
 AT_ONCE = 1.0
@@ -89,11 +89,13 @@ async def test_the_cancel_of_a_running_job_ends_a_wait_for_its_queue(harness: Ha
 
 
 @promise("wait.wakes")
-async def test_a_won_swap_ends_a_wait_for_gates(harness: Harness) -> None:
+async def test_a_gate_that_is_set_ends_a_wait_for_gates(harness: Harness) -> None:
     keys = iter("abc")
 
     async def swap() -> None:
-        swap = Swap(kind="upstream", key=next(keys), value=b"{}", expected=0, nonce=nonce())
+        key = next(keys)
+        gates = (Gate(name=f"upstream:{key}"),)
+        swap = Swap(kind="upstream", key=key, value=b"{}", expected=0, nonce=nonce(), gates=gates)
         assert (await harness.engine.swap(swap)).won
 
     assert await _woken(harness, ("queue:low", "gates"), swap)

@@ -155,6 +155,19 @@ async def test_the_note_of_a_server_that_came_after_is_left_alone(app: Tidegate,
     assert note.exists()
 
 
+async def test_the_note_of_a_server_that_goes_on_comes_back_when_this_one_ends(
+    app: Tidegate, settings: Settings
+) -> None:
+    note = settings.data_dir / SERVER_FILE
+    note.parent.mkdir(parents=True, exist_ok=True)
+    other = {"url": "http://elsewhere", "pid": os.getppid(), "store": "redis://h:6379/0, namespace tidegate"}
+    note.write_text(json.dumps(other))
+    async with served(app, settings):
+        assert json.loads(note.read_text())["pid"] == os.getpid()
+    restored = json.loads(note.read_text())
+    assert {name: restored[name] for name in other} == other
+
+
 async def test_a_stop_before_it_listens_is_a_stop(app: Tidegate, settings: Settings) -> None:
     server = Server(app, settings)
     server.stop()

@@ -15,7 +15,7 @@ from tidegate.http import views
 from tidegate.http.face import Face, UserId, place, told
 from tidegate.http.openapi import refusals
 from tidegate.http.parameters import HistoryAfter, JobFilter
-from tidegate.http.schemas import HistoryList, JobList, JobStatus, JobTypeList, JobWhole
+from tidegate.http.schemas import HistoryList, JobList, JobStatus, JobTypeList, JobUsage, JobWhole
 
 HISTORY_PAGE = 200
 """Steps in one answer; it is the engines' own limit too."""
@@ -63,6 +63,11 @@ class JobRoutes:
         full = len(entries) == HISTORY_PAGE
         items = [views.history_item(entry) for entry in entries]
         return told(HistoryList(items=items, next=entries[-1].seq if full else None))
+
+    async def usage(self, user_id: UserId, job_id: JobPath) -> Response:
+        """Show what each of a job's runs spent on models."""
+        job = await self._face.client.get(job_id, user_id=user_id)
+        return told(views.usage(await self._face.client.spent(job)))
 
     async def cancel(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
         """Cancel a waiting job, or ask a running one to stop.
@@ -117,6 +122,9 @@ def add_routes(router: APIRouter, face: Face) -> None:
         f"{one}/status", jobs.status, response_model=JobStatus, responses=refusals(400, 404, 503), tags=TAGS
     )
     router.add_api_route(f"{one}/history", jobs.history, response_model=HistoryList, responses=seen, tags=TAGS)
+    router.add_api_route(
+        f"{one}/usage", jobs.usage, response_model=JobUsage, responses=refusals(400, 404, 503), tags=TAGS
+    )
     for name, act in (("cancel", jobs.cancel), ("retry", jobs.retry), ("dismiss", jobs.dismiss)):
         router.add_api_route(
             f"{one}/{name}", act, methods=["POST"], response_model=JobStatus, responses=acted, tags=TAGS

@@ -173,6 +173,23 @@ class JobList(Told):
     next: str | None
 
 
+class UsageItem(Told):
+    """One call to a model: `cost` in millionths of a US dollar, null where the price is not known."""
+
+    run: int
+    upstream: str
+    input_tokens: int
+    output_tokens: int
+    cost: int | None
+
+
+class JobUsage(Told):
+    """What a job spent on models, call by call, those of failed runs too; `cost` is the sum of those known."""
+
+    items: list[UsageItem]
+    cost: int
+
+
 class HistoryItem(Told):
     """A step of a job, its `seq`th; `run` is the run it belongs to, 0 before any."""
 

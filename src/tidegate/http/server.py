@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -157,19 +157,48 @@ def _url(host: str, port: int) -> str:
 
 
 def _note(file: Path, url: str, store: str) -> None:
+    """Say where this server is; another one of the same folder that still runs is kept in mind."""
+    before = _noted(file)
+    note = {"url": url, "pid": os.getpid(), "store": store}
+    _write(file, {**note, "before": {**before, "before": None}} if _lives(before) else note)
+
+
+def _forget(file: Path) -> None:
+    """Remove the note, or bring back the one before; another server's is left alone."""
+    noted = _noted(file)
+    if noted.get("pid") != os.getpid():
+        return
+    before = noted.get("before")
+    if isinstance(before, dict) and _lives(before):
+        _write(file, before)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _noted(file: Path) -> dict[str, object]:
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _write(file: Path, note: Mapping[str, object]) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as writer:
-        json.dump({"url": url, "pid": os.getpid(), "store": store}, writer)
+        json.dump(note, writer)
     part.replace(file)
 
 
-def _forget(file: Path) -> None:
-    """Remove the note, unless another server has written its own since."""
+def _lives(note: Mapping[str, object]) -> bool:
+    """Whether another process than this one wrote the note, and runs."""
+    pid = note.get("pid")
+    if not isinstance(pid, int) or pid in (0, os.getpid()):
+        return False
     try:
-        noted = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    if isinstance(noted, dict) and noted.get("pid") == os.getpid():
-        file.unlink(missing_ok=True)
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

@@ -1,16 +1,17 @@
 """Jobs as clients see them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tidegate.core.job import Body, Job, Phase, Progress, Status
+from tidegate.core.ledger import Entry
 from tidegate.core.lifecycle import phase
 from tidegate.core.query import HistoryEntry
 from tidegate.core.retry_json import policy_to_json
 from tidegate.core.waiting import Look, wait_reason
 from tidegate.handlers import JobType
-from tidegate.http.schemas import HistoryItem, JobItem, JobStatus, JobTypeItem, JobWhole
+from tidegate.http.schemas import HistoryItem, JobItem, JobStatus, JobTypeItem, JobUsage, JobWhole, UsageItem
 
 Link = Callable[[str], str]
 """Makes one of our paths the path that a client reaches it by."""
@@ -46,6 +47,21 @@ def whole_job(job: Job, body: Body, sight: Sight) -> bytes:
 def history_item(entry: HistoryEntry) -> HistoryItem:
     """A step of a job."""
     return HistoryItem(seq=entry.seq, at=entry.at, event=entry.event, run=entry.run, note=entry.note)
+
+
+def usage(entries: Sequence[Entry]) -> JobUsage:
+    """What a job spent on models. The sum is of the calls whose price is known."""
+    items = [
+        UsageItem(
+            run=entry.run,
+            upstream=entry.upstream,
+            input_tokens=entry.input_tokens,
+            output_tokens=entry.output_tokens,
+            cost=entry.cost,
+        )
+        for entry in entries
+    ]
+    return JobUsage(items=items, cost=sum(entry.cost or 0 for entry in entries))
 
 
 def job_type_item(job_type: JobType) -> JobTypeItem:

@@ -137,11 +137,14 @@ class Keeper:
         """Until there is something to tell or to hear, or for a second."""
         hint = asyncio.ensure_future(self.to.engine.wait([GATES], self.to.every))
         told, began = asyncio.ensure_future(self._wake.wait()), self.to.clock.monotonic()
-        await asyncio.wait((hint, told), timeout=self.to.every.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
-        rung = hint.done() and self.to.clock.monotonic() - began < self.to.every.total_seconds() * 0.9
-        for waiting in (hint, told):
-            waiting.cancel()
-        await asyncio.gather(hint, told, return_exceptions=True)
+        every = self.to.every.total_seconds()
+        try:
+            await asyncio.wait((hint, told), timeout=every, return_when=asyncio.FIRST_COMPLETED)
+            rung = hint.done() and self.to.clock.monotonic() - began < every * 0.9
+        finally:
+            for waiting in (hint, told):
+                waiting.cancel()
+            await asyncio.gather(hint, told, return_exceptions=True)
         if rung:
             await asyncio.sleep(WORKERS_FIRST)
             if self._heard < began:

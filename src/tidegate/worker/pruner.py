@@ -6,7 +6,6 @@ from tidegate.core.job import JobId
 from tidegate.core.paths import job_prefix
 from tidegate.errors import ArtifactError, EngineUnavailable
 from tidegate.telemetry.events import Pruned
-from tidegate.worker.ledger import forget
 from tidegate.worker.runtime import Runtime
 
 BATCH = 500
@@ -34,7 +33,6 @@ class Pruner:
         for job_id in gone:
             await self._clear(job_id)
         if gone:
-            await forget(self._to.engine, gone, self._to.nonce())
             self._to.emit(Pruned(count=len(gone)))
         return len(gone)
 

@@ -95,7 +95,7 @@ class Runs:
     def _judged(self, calls: Calls, active: Active, outcome: Outcome) -> Outcome:
         """What the run's calls make of its outcome; the fleet is told of them, and the ledger."""
         if calls.spent:
-            self.ender.spawn(book(self.to, active.lease.job, calls.spent))
+            self.ender.spawn(book(self.to, active.lease, calls.spent))
         return calls.judge(outcome)
 
     def _settled(self, active: Active) -> None:

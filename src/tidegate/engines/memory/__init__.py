@@ -328,7 +328,7 @@ class MemoryEngine:
         """See `ports.Documents.swap`."""
         with self._lock:
             swapped = self._papers.swap(swap)
-        self._bell.ring({"gates"} if swapped.won else ())
+        self._bell.ring({"gates"} if swapped.won and swap.gates else ())
         return swapped
 
     async def scan(self, kind: str, after: str = "", limit: int = 200) -> list[Document]:

@@ -37,7 +37,7 @@ for name in pairs(paced) do
 end
 call('DEL', P .. document)
 call('HSET', P .. document, 'version', version, 'nonce', nonce)
-call('PUBLISH', P .. 'hints', 'gates')
+if #names > 0 then redis.pcall('PUBLISH', P .. 'hints', 'gates') end
 if ARGV[6] ~= '1' then
   call('ZREM', P .. 'docs:' .. kind, key)
   return {'1', version, false}

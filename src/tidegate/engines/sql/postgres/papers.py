@@ -67,5 +67,5 @@ async def swap(store: Store, swap: Swap) -> Swapped:
     (row,) = await store.rows(_Swapped, _SWAP, *told, *columns)
     if row.wrong is not None:
         raise InvalidInput("gates", f"{row.wrong} had no limit: it may get one only with an era above {row.above}")
-    store.ring({"gates"} if row.won else ())
+    store.ring({"gates"} if row.won and gates else ())
     return Swapped(row.won, Document(kind=swap.kind, key=swap.key, version=row.version, value=row.value))

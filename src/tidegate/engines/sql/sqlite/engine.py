@@ -194,7 +194,7 @@ class SqliteEngine:
     async def swap(self, swap: Swap) -> Swapped:
         """See `ports.Documents.swap`."""
         swapped = await self._write(lambda session: papers.swap(session, swap))
-        self._bell.ring({"gates"} if swapped.won else ())
+        self._bell.ring({"gates"} if swapped.won and swap.gates else ())
         return swapped
 
     async def scan(self, kind: str, after: str = "", limit: int = 200) -> list[Document]:
