@@ -21,7 +21,7 @@ DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast core-coverage check lint types docs format bench bench-peers lock clean
+.PHONY: help setup run test test-fast core-coverage check lint types docs format bench bench-peers bench-outage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,11 +60,14 @@ format: $(DEV) ## rewrite the code as `make lint` wants it
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(DEV) ## throughput, latency and scale, printed as a table
-	$(BIN)/python -m bench
+bench: $(DEV) ## throughput, latency and scale, as a table (ARGS="--help" shows what can be chosen)
+	$(BIN)/python -m bench $(ARGS)
 
 bench-peers: $(DEV) ## the same beside other job libraries, in one run (installs them into .bench)
-	$(INDEX) $(BIN)/python -m bench.peers $(ARGS)
+	@$(INDEX) $(BIN)/python -m bench.peers $(ARGS)
+
+bench-outage: $(DEV) ## all of them through an outage of what their jobs call; fails where Tidegate breaks a promise
+	@$(INDEX) $(BIN)/python -m bench.outage $(ARGS)
 
 lock: $(UV) ## resolve pyproject.toml into the lock files again, keeping versions that still fit
 	$(COMPILE) --group pyproject.toml:tools -o requirements-tools.lock

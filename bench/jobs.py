@@ -1,11 +1,10 @@
 """Jobs and stores for measuring: as an application makes them, with full tracking."""
 
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
+from bench.stores import empty
 from tidegate.clock import token
 from tidegate.core.fairness import Turn
 from tidegate.core.job import Ending, Lane, NewJob, Owner, Spec, Succeed
@@ -21,16 +20,15 @@ OWNER = Owner("bench")
 
 @asynccontextmanager
 async def fresh(url: str) -> AsyncIterator[Engine]:
-    """A new, empty store: `{dir}` in the URL is a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        async with open_engine(url.format(dir=Path(folder))) as engine:
-            yield engine
+    """A new, empty store at `url`, open; see `stores.empty`."""
+    async with empty(url) as own, open_engine(own) as engine:
+        yield engine
 
 
 def job(
     *, user: str = "ada", lane: Lane | None = None, delay: timedelta = timedelta(0), job_type: str = "noop"
 ) -> NewJob:
-    """A job of about 180 bytes of payload."""
+    """A job with an empty payload."""
     spec = Spec(type=job_type, user_id=user, lane=lane or Lane())
     return NewJob(id=new_job_id(), spec=spec, payload=PAYLOAD, delay=delay)
 

@@ -1,19 +1,17 @@
 """How long from submit to start, at a steady rate, through a whole worker."""
 
 import asyncio
-import tempfile
 import time
-from pathlib import Path
 
 from bench.measure import Figure, percentile
+from bench.stores import settings
 from tidegate.app import Tidegate
-from tidegate.config import load
 
 
 async def starts(url: str, rate: float, seconds: float) -> list[float]:
     """Milliseconds from the call of `submit` to the first line of the handler, one a job."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        app = Tidegate(load(engine=url.format(dir=folder), data_dir=Path(folder), slots=50))
+    async with settings(url, slots=50) as own:
+        app = Tidegate(own)
         waits: list[float] = []
         count = int(rate * seconds)
         all_started = asyncio.Event()

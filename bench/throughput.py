@@ -1,15 +1,13 @@
 """How many jobs a second: submitted in bulk, one by one, by many at once; and drained by a worker."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from bench.jobs import fresh, job
 from bench.measure import Figure
+from bench.stores import settings
 from tidegate.app import Tidegate
-from tidegate.config import load
 from tidegate.core.job import Status
 from tidegate.core.query import JobQuery
 
@@ -48,8 +46,8 @@ async def concurrent(url: str, count: int, callers: int = 64) -> float:
 
 async def drain(url: str, count: int, slots: int) -> float:
     """Jobs a second through a whole worker: claimed, run, settled, with history, in one process."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        app = Tidegate(load(engine=url.format(dir=folder), data_dir=Path(folder), slots=slots))
+    async with settings(url, slots=slots) as own:
+        app = Tidegate(own)
         left = count
         done = asyncio.Event()
 

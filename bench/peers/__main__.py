@@ -20,6 +20,9 @@ from bench.peers.roster import PEERS, Peer, chosen
 from bench.peers.trials import Ground
 
 PARTS: Final = ("rounds", "kill", "growth")
+_PARTS: Final = (
+    "any of rounds (speed), kill (what a kill -9 does to running jobs) and growth (speed beside many other jobs)"
+)
 KILLS_AT_ONCE: Final = 6
 """Jobs that sleep need few processors, so that kill tests share them."""
 
@@ -122,16 +125,24 @@ def installed(peers: Sequence[Peer], kept: Folder) -> list[Peer]:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="bench.peers", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("parts", nargs="*", default=PARTS, help=f"{_PARTS} (default: all of them)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds in which every peer is measured (default: 3)")
     parser.add_argument("--only", default="", help="peers, separated by commas: " + ", ".join(p.name for p in PEERS))
     parser.add_argument("--all", action="store_true", help="every rival, not only the main ones")
     parser.add_argument("--quick", action="store_true", help="tiny amounts: does everything work?")
     parser.add_argument("--resume", action="store_true", help="keep what an interrupted run has measured")
-    parser.add_argument("--kill-wait", type=float, default=100.0, help="seconds that killed jobs may take to be done")
-    parser.add_argument("--kept", type=Path, default=Path("bench/results/peers"), help="a file for each peer and round")
-    parser.add_argument("--json", type=Path, default=Path("bench/results/peers.json"))
-    return parser.parse_args()
+    parser.add_argument(
+        "--kill-wait", type=float, default=100.0, help="seconds that killed jobs may take to be done (100)"
+    )
+    each = "a file for each peer and round (default: %(default)s)"
+    parser.add_argument("--kept", type=Path, default=Path("bench/results/peers"), help=each)
+    kept = Path("bench/results/peers.json")
+    parser.add_argument("--json", type=Path, default=kept, help="where all of it is kept (default: %(default)s)")
+    args = parser.parse_args()
+    wrong = [part for part in args.parts if part not in PARTS]
+    if wrong:
+        parser.error(f"there is no part {wrong[0]!r}: choose from {', '.join(PARTS)}")
+    return args
 
 
 def measure(run: Run, args: argparse.Namespace) -> None:
@@ -160,6 +171,7 @@ def main() -> None:
         parts = kept.read()
         sys.stdout.write(tables.show(parts, [peer.name for peer in PEERS]) + "\n")
         write(args.json, parts, PEERS)
+        sys.stdout.write(f"\nkept in {args.json}\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The library face: `Tidegate`, `@app.job`, `submit`, `await job.result()`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Concatenate, Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 from pydantic import TypeAdapter
@@ -17,6 +18,7 @@ from tidegate.errors import ConfigError, InvalidInput
 from tidegate.handlers import JobOptions, JobType, Registry, encode
 from tidegate.requests import JobRequest
 from tidegate.telemetry.events import Emitter
+from tidegate.upstreams import Policies, QueueCircuits, UpstreamOptions, declared
 from tidegate.wiring import System, open_system
 
 Payload = TypeVar("Payload")
@@ -30,14 +32,13 @@ Fed: TypeAlias = Callable[Concatenate[Payload, ...], Value]
 """A handler with one."""
 
 
-class SubmitOptions(TypedDict, total=False):
-    """What `submit` takes beside function and payload; anything left out is the job type's default.
+class BatchOptions(TypedDict, total=False):
+    """What `submit_many` takes for all of its jobs; anything left out is the job type's default.
 
     `delay` and `timeout` are seconds or timedeltas. See docs/reference/jobs.md.
     """
 
     user_id: str
-    idempotency_key: str
     queue: str
     priority: int
     run_at: datetime
@@ -48,6 +49,12 @@ class SubmitOptions(TypedDict, total=False):
     expires_at: datetime
     tags: tuple[str, ...]
     request_id: str
+
+
+class SubmitOptions(BatchOptions, total=False):
+    """What `submit` takes beside function and payload."""
+
+    idempotency_key: str
 
 
 class JobFunction(Generic[Payload, Value]):
@@ -94,7 +101,7 @@ class Decorator:
 
 
 class JobHandle(Generic[Value]):
-    """A submitted job. `created` is False when the idempotency key had made it before."""
+    """A submitted job. `created` is whether this call made it: False when the idempotency key had done so before."""
 
     def __init__(self, client: Client, job_id: str, *, created: bool) -> None:
         self._client = client
@@ -132,6 +139,7 @@ class Tidegate:
     def __init__(self, settings: Settings | None = None, *, emit: Emitter | None = None) -> None:
         self._settings = settings
         self.registry = Registry()
+        self.policies = Policies()
         self.emit = emit or Emitter()
         self._system: System | None = None
         self._stack: AsyncExitStack | None = None
@@ -142,25 +150,66 @@ class Tidegate:
         return self
 
     def job(self, name: str, **options: Unpack[JobOptions]) -> Decorator:
-        """Register a handler as job type `name`; raises ConfigError."""
+        """Register a handler as job type `name`; raises ConfigError, and TypeError for an option it does not know."""
+        _check_names("job", options, JobOptions.__annotations__)
         return Decorator(lambda handler: self.registry.add(name, handler, options))
+
+    def upstream(self, name: str, **options: Unpack[UpstreamOptions]) -> None:
+        """Declare what is known of an upstream; one that is not declared has the rules `api`. Raises ConfigError."""
+        self.policies = declared(self.policies, name, options)
+
+    @property
+    def queues(self) -> QueueCircuits:
+        """The breakers of queues: tell them of rate limits, ask them, pause and resume."""
+        return QueueCircuits(self.system.upstreams)
 
     async def submit(
         self, job: JobFunction[Payload, Value], payload: Payload, **options: Unpack[SubmitOptions]
     ) -> JobHandle[Value]:
-        """Accept a job, durably, and return at once. Raises InvalidInput, IdempotencyConflict, EngineUnavailable."""
-        accepted = await self.client.submit(_request(job.name, payload, options))
+        """Accept a job, durably, and return at once. Raises InvalidInput, IdempotencyConflict, EngineUnavailable.
+
+        An option of an unknown name is a TypeError.
+        """
+        _check_call("submit", job, options)
+        accepted = await self.client.submit(_request(job.name, payload, options, options.get("idempotency_key")))
         return JobHandle(self.client, accepted.job_id, created=accepted.created)
+
+    async def submit_many(
+        self,
+        job: JobFunction[Payload, Value],
+        payloads: Sequence[Payload],
+        *,
+        keys: Sequence[str] = (),
+        **options: Unpack[BatchOptions],
+    ) -> list[JobHandle[Value]]:
+        """Accept a job for each payload in one call; `keys` are their idempotency keys, one each, or none.
+
+        All are checked before any is stored. Where a key belongs to other work, IdempotencyConflict is raised and the
+        others are stored; after EngineUnavailable nobody knows which are: ask again under the same keys.
+        """
+        _check_call("submit_many", job, options)
+        if keys and len(keys) != len(payloads):
+            raise InvalidInput("keys", f"{len(keys)} keys for {len(payloads)} payloads: give one each, or none")
+        keyed = zip(payloads, keys or repeat(None, len(payloads)), strict=True)
+        accepted = await self.client.submit_many([_request(job.name, payload, options, key) for payload, key in keyed])
+        return [JobHandle(self.client, one.job_id, created=one.created) for one in accepted]
 
     async def submit_in(
         self, connection: object, job: JobFunction[Payload, Value], payload: Payload, **options: Unpack[SubmitOptions]
     ) -> JobHandle[Value]:
         """Accept a job in your own asyncpg transaction on PostgreSQL: it exists if and only if you commit.
 
-        Raises as `submit` does, and ConfigError on a store that has no such thing.
+        Outside of a transaction the call commits at once. Raises as `submit` does, and ConfigError on a store that has
+        no such thing.
         """
-        [accepted] = await self.client.submit_in(connection, [_request(job.name, payload, options)])
+        _check_call("submit_in", job, options)
+        request = _request(job.name, payload, options, options.get("idempotency_key"))
+        [accepted] = await self.client.submit_in(connection, [request])
         return JobHandle(self.client, accepted.job_id, created=accepted.created)
+
+    def handle(self, job_id: str) -> JobHandle[object]:
+        """The handle of a job submitted earlier, or elsewhere; whether there is one, its methods tell."""
+        return JobHandle(self.client, job_id, created=False)
 
     async def find(self, query: JobQuery) -> Page:
         """Jobs that match, newest first."""
@@ -182,7 +231,7 @@ class Tidegate:
     async def connected(self) -> AsyncIterator[Self]:
         """Open the store without a worker."""
         settings = self._settings or load()
-        async with open_system(settings, self.registry, self.emit) as system:
+        async with open_system(settings, self.registry, self.emit, self.policies) as system:
             self._system = system
             try:
                 yield self
@@ -211,12 +260,26 @@ def _timedelta(seconds: float | timedelta) -> timedelta:
         raise InvalidInput("", f"{seconds} is no number of seconds") from exc
 
 
-def _request(name: str, payload: object, options: SubmitOptions) -> JobRequest:
+def _check_call(verb: str, job: object, options: Mapping[str, object]) -> None:
+    if not isinstance(job, JobFunction):
+        raise TypeError(f"{verb}() takes the function that @app.job registered, not {job!r:.100}")
+    known = SubmitOptions if verb != "submit_many" else BatchOptions
+    _check_names(verb, options, known.__annotations__)
+
+
+def _check_names(verb: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
+    """A misspelt option would be a silent default."""
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{verb}() has no option {name!r}; it has: {', '.join(sorted(known))}")
+
+
+def _request(name: str, payload: object, options: BatchOptions, key: str | None) -> JobRequest:
     return JobRequest(
         type=name,
         payload=b"{}" if payload is None else encode(payload),
         user_id=options.get("user_id", ""),
-        idempotency_key=options.get("idempotency_key"),
+        idempotency_key=key,
         queue=options.get("queue"),
         priority=options.get("priority", 0),
         run_at=options.get("run_at"),

@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment; docs/reference/settings.md lists every `TIDEGATE_<NAME>`."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +45,7 @@ class Settings(BaseSettings):
     engine: str = Field(
         "",
         validation_alias=_names("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL"),
-        description="Engine URL: sqlite, redis, rediss, unix or postgresql; empty is SQLite in the data folder.",
+        description="Engine URL: sqlite, redis, rediss, unix, postgresql, memory; empty is SQLite in the data folder.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
@@ -102,6 +103,13 @@ class Settings(BaseSettings):
     def engine_url(self) -> str:
         """The engine's URL, with the default filled in."""
         return self.engine or f"sqlite:///{(self.data_dir / 'tidegate.db').absolute()}"
+
+    @property
+    def engine_from(self) -> str:
+        """The variable that names the engine: ours, or the one that a platform set for many programs."""
+        names = ("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL")
+        found = next((name for name in names if self.engine and os.environ.get(name) == self.engine), names[0])
+        return found if found == names[0] else f"{names[0]} (from {found})"
 
     @property
     def artifacts_url(self) -> str:

@@ -188,7 +188,7 @@ class JobAdmin(Protocol):
 
         [revive.fresh] The job is queued in its first lane, due now and placed as a new job; attempts, faults,
             crashes and interruptions start at 0, `runs` goes on; error, result, progress, expiry, marks are gone.
-        [revive.nonce] The same nonce again is REVIVED and changes nothing, whatever became of the job since.
+        [revive.nonce] The newest revival's nonce again is REVIVED, and changes nothing, whatever became of the job.
         [revive.illegal] Queued, running and succeeded jobs are left alone: ILLEGAL. An unknown id is UNKNOWN.
         """
         ...

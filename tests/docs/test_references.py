@@ -8,10 +8,12 @@ import pytest
 
 from tests.docs import generated, http_tables, tables
 from tests.docs.pages import DOCS, README, blocks, listed, name_of, pages, section
+from tidegate.app import Tidegate
 from tidegate.cli import commands
 from tidegate.core import failure
 from tidegate.core.job import Phase, Status
 from tidegate.core.lifecycle import LEGAL
+from tidegate.handlers import JobOptions
 from tidegate.http.schemas import JobItem, JobStatus, JobWhole
 from tidegate.requests import JobRequest
 
@@ -75,6 +77,14 @@ def test_jobs_lists_every_field_that_a_submitter_may_set() -> None:
 def test_jobs_lists_every_field_where_it_is_shown(heading: str, model: type[JobStatus]) -> None:
     inherited = {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", {})}
     assert set(listed(JOBS, heading)) == set(model.model_fields) - inherited
+
+
+def test_the_library_page_lists_every_option_and_every_call_of_an_application() -> None:
+    page = REFERENCE / "library.md"
+    assert set(listed(page, "### Options of `app.job`")) == set(JobOptions.__annotations__)
+    shown = section(page, "## `Tidegate(settings=None)`")
+    calls = {name for name in vars(Tidegate) if not name.startswith("_")} - {"configured", "system"}
+    assert {name for name in calls if f"app.{name}" not in shown} == set()
 
 
 def test_http_lists_every_filter() -> None:

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,14 +98,17 @@ STORES: dict[str, Callable[[], AbstractContextManager[Store]]] = {"valkey": valk
 class Fleet:
     """`apis` servers without a worker and `workers` without a server, sharing a store and an artifact folder."""
 
-    def __init__(self, folder: Path, store: Store, *, apis: int = 1, workers: int = 2, slots: int = 10) -> None:
+    def __init__(
+        self, folder: Path, store: Store, *, apis: int = 1, workers: int = 2, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.store = store
         self.folder = folder
         self.settings = {
             "TIDEGATE_ENGINE": store.url,
             "TIDEGATE_ARTIFACTS": str(folder / "artifacts"),
-            "TIDEGATE_SLOTS": str(slots),
+            "TIDEGATE_SLOTS": "10",
             "LEDGER": str(folder / "ledger.txt"),
+            **(settings or {}),
         }
         self.apis = [self._api(number) for number in range(apis)]
         self.workers = [Process(self._environment(f"worker-{n}"), folder / f"worker-{n}.log") for n in range(workers)]
@@ -179,10 +182,12 @@ class Process:
 
 
 @contextmanager
-def fleet(folder: Path, store_name: str, *, apis: int = 1, workers: int = 2, slots: int = 10) -> Iterator[Fleet]:
+def fleet(
+    folder: Path, store_name: str, *, apis: int = 1, workers: int = 2, settings: Mapping[str, str] | None = None
+) -> Iterator[Fleet]:
     """A fleet on a fresh store; gone after the test."""
     with STORES[store_name]() as store:
-        ships = Fleet(folder, store, apis=apis, workers=workers, slots=slots)
+        ships = Fleet(folder, store, apis=apis, workers=workers, settings=settings)
         try:
             yield ships
         finally:

@@ -73,6 +73,17 @@ def test_doctor_finds_a_healthy_set_up_and_a_broken_one(served: Served) -> None:
     assert {check["check"]: check["ok"] for check in json.loads(ill.stdout)}["engine"] is False
 
 
+def test_commands_do_not_ask_a_server_on_another_store_and_are_quiet_without_one(served: Served) -> None:
+    quiet = served.command("jobs", "submit", "work")
+    served.start()
+    served.settings["TIDEGATE_ENGINE"] = f"sqlite:///{served.folder}/other.db"
+    refused = served.command("jobs", "list")
+
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert refused.returncode == 2
+    assert "uses another store" in refused.stderr
+
+
 def test_help_completion_and_migrate(served: Served) -> None:
     helped, migrated = served.command("--help"), served.command("db", "migrate")
 

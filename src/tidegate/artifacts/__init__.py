@@ -50,10 +50,11 @@ async def warm_up() -> None:
     """Make obstore start its threads now.
 
     It starts them at its first call, and where that fails, for want of file descriptors, every later call
-    fails too: better at the start of a process than in the middle of its work.
+    fails too: better at the start of a process than in the middle of its work. The call is one that waits: a thread
+    that still hands an answer over when a short process ends would abort it.
     """
     with suppress(FileNotFoundError):
-        await MemoryStore().head_async("nothing")
+        MemoryStore().head("nothing")
 
 
 def _backend(settings: ArtifactSettings) -> Backend:

@@ -31,6 +31,28 @@ jobs.command("tidegate.cli.jobs:retry", name="retry", help="Queue a failed or ca
 jobs.command("tidegate.cli.jobs:wait", name="wait", help="Wait for a job and print its result.")
 app.command(jobs)
 
+upstreams = App(name="upstreams", help="The health of upstreams; what to do in outages.", result_action="return_value")
+upstreams.command("tidegate.cli.upstreams:list_upstreams", name="list", help="List the upstreams and their health.")
+upstreams.command("tidegate.cli.upstreams:show_upstream", name="show", help="Show one upstream's health.")
+upstreams.command("tidegate.cli.upstreams:show_history", name="history", help="Show what changed, newest first.")
+upstreams.command("tidegate.cli.upstreams:open_upstream", name="open", help="Let no job through.")
+upstreams.command(
+    "tidegate.cli.upstreams:close_upstream",
+    name="close",
+    help="Forbid the breaker to open; Retry-After and the limit hold.",
+)
+upstreams.command("tidegate.cli.upstreams:off", name="off", help="Hold nothing back.")
+upstreams.command("tidegate.cli.upstreams:clear", name="clear", help="Let the breaker decide again.")
+upstreams.command("tidegate.cli.upstreams:reset", name="reset", help="Close the breaker now and ramp up.")
+app.command(upstreams)
+
+queues = App(name="queues", help="What lies in queues; pause and resume them.", result_action="return_value")
+queues.command("tidegate.cli.queues:list_queues", name="list", help="List the queues and their jobs.")
+queues.command("tidegate.cli.queues:show_queue", name="show", help="Show one queue, and how its breaker stands.")
+queues.command("tidegate.cli.queues:pause", name="pause", help="Let none of a queue's jobs start; running ones go on.")
+queues.command("tidegate.cli.queues:resume", name="resume", help="Let a queue's jobs start again, a few at first.")
+app.command(queues)
+
 db = App(name="db", help="The engine's schema.", result_action="return_value")
 db.command("tidegate.cli.doctor:migrate", name="migrate", help="Bring the schema up to this release.")
 app.command(db)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 LONGEST_VALUE = 400
-COLUMNS = ("job", "type", "phase", "attempts", "queue", "created", "error")
+COLUMNS = ("job", "type", "phase", "attempts", "queue", "created (UTC)", "error")
 COLOURS = {"succeeded": "green", "degraded": "yellow", "running": "cyan", "retrying": "yellow", "dead_letter": "red"}
 
 

@@ -2,40 +2,65 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
+import httpx2
 from cyclopts import Parameter
 
 from tidegate.artifacts import open_artifacts
+from tidegate.artifacts.settings import Folder, place
 from tidegate.cli import EXIT_FAILED
-from tidegate.cli.service import running
+from tidegate.cli.service import Running, missing, running
 from tidegate.config import Settings, load
-from tidegate.engines import open_engine
+from tidegate.engines import open_engine, shown
 from tidegate.errors import StoreOwned, TidegateError
-from tidegate.wiring import artifact_settings
+from tidegate.wiring import artifact_settings, observe
 
-Check = tuple[str, bool, str]
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found."""
+
+    name: str
+    state: State
+    detail: str
 
 
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")] = False) -> int:
     """Check settings, engine, artifact store and server; exit code 1 when anything is wrong."""
     checks = asyncio.run(_examine())
     if as_json:
-        found = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks]
+        found = [
+            {"check": one.name, "ok": one.state is not State.FAIL, "state": one.state.lower(), "detail": one.detail}
+            for one in checks
+        ]
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
-        for name, ok, detail in checks:
-            sys.stdout.write(f"{'ok  ' if ok else 'FAIL'} {name:10} {detail}\n")
-    return 0 if all(ok for _, ok, _ in checks) else EXIT_FAILED
+        for one in checks:
+            sys.stdout.write(f"{one.state:4} {one.name:10} {one.detail}\n")
+    return EXIT_FAILED if any(one.state is State.FAIL for one in checks) else 0
 
 
 def migrate() -> int:
     """Bring the engine's schema up to this release; safe to repeat, and done at every start anyway."""
+    settings = load()
+    observe(settings)
 
     async def run() -> str:
-        async with open_engine(load().engine_url) as engine:
+        async with open_engine(settings.engine_url) as engine:
             return (await engine.check()).schema
 
     sys.stdout.write(f"the schema is at {asyncio.run(run())}\n")
@@ -44,36 +69,75 @@ def migrate() -> int:
 
 async def _examine() -> list[Check]:
     try:
-        settings = load()
+        settings = load(log_level="error")
     except TidegateError as exc:
-        return [("settings", False, str(exc))]
-    address = running(settings)
+        return [Check("settings", State.FAIL, str(exc))]
+    observe(settings)  # what the engine logs goes to stderr: stdout is for the checks
+    server = running(settings)
+    # Not last: a thread of the artifact store that still hands its answer over would abort the end of the process.
+    artifacts = await _checked("artifacts", lambda: _artifacts(settings))
     return [
-        ("settings", True, f"data in {settings.data_dir.absolute()}"),
-        await _checked("engine", lambda: _engine(settings, address)),
-        await _checked("artifacts", lambda: _artifacts(settings)),
-        ("server", True, f"running at {address}" if address else "not running"),
+        Check("settings", State.OK, f"data in {settings.data_dir.absolute()}"),
+        await _checked("engine", lambda: _engine(settings, server)),
+        artifacts,
+        await _checked("server", lambda: _server(settings, server)),
     ]
 
 
-async def _checked(name: str, look: Callable[[], Awaitable[str]]) -> Check:
+async def _checked(name: str, look: Callable[[], Awaitable[tuple[State, str]]]) -> Check:
     try:
-        return name, True, await look()
+        return Check(name, *await look())
     except TidegateError as exc:
-        return name, False, str(exc)
+        return Check(name, State.FAIL, str(exc))
 
 
-async def _engine(settings: Settings, address: str | None) -> str:
+async def _engine(settings: Settings, server: Running | None) -> tuple[State, str]:
+    file = missing(settings)
+    if file is not None:
+        return State.OK, f"no store yet: the first start makes {file}"
+    where = shown(settings.engine_url)
+    if settings.engine:
+        where = f"{where}, by {settings.engine_from}"
     try:
         async with open_engine(settings.engine_url) as engine:
             health = await engine.check()
     except StoreOwned:
-        if address is None:
+        if server is None:
             raise
-        return "an embedded store, in use by the running server"
-    return f"{health.engine} {health.version}, durability {health.durability}, schema {health.schema}"
+        return State.OK, f"{where}: an embedded store, in use by the running server"
+    found = f"{where}: {health.engine} {health.version}, durability {health.durability}, schema {health.schema}"
+    if health.durability in ("none", "interval"):
+        return State.WARN, f"{found}; accepted jobs may be lost when its machine fails"
+    return State.OK, found
 
 
-async def _artifacts(settings: Settings) -> str:
-    await open_artifacts(artifact_settings(settings)).check()
-    return settings.artifacts_url
+async def _artifacts(settings: Settings) -> tuple[State, str]:
+    kept = artifact_settings(settings)
+    match place(kept.url):
+        case Folder(path) if not path.exists():
+            return State.OK, f"no folder yet: the first start makes {path}"
+        case _:
+            await open_artifacts(kept).check()
+            return State.OK, kept.url
+
+
+async def _server(settings: Settings, server: Running | None) -> tuple[State, str]:
+    named = os.environ.get("TIDEGATE_URL")
+    if named:
+        return await _answers(named)
+    if server is None:
+        return State.OK, "not running"
+    if server.elsewhere(settings):
+        return State.WARN, f"running at {server.url}, on another store: {server.store}"
+    return State.OK, f"running at {server.url}"
+
+
+async def _answers(url: str) -> tuple[State, str]:
+    try:
+        async with httpx2.AsyncClient(base_url=url, timeout=5) as http:
+            status = (await http.get("/health")).status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
+        return State.FAIL, f"TIDEGATE_URL can't be reached ({type(exc).__name__})"
+    if status != 200:
+        return State.FAIL, f"what answers at TIDEGATE_URL is no Tidegate, or not well (status {status})"
+    return State.OK, "TIDEGATE_URL answers"

@@ -126,7 +126,7 @@ def submit(
             sys.stdout.write(f"{job_id}\n")
         return 0
 
-    return _with(place, ask)
+    return _with(place, ask, making=True)
 
 
 def cancel(job_id: str, /, *, where: Where | None = None) -> int:
@@ -151,9 +151,9 @@ def wait(
     return _with(place, lambda service: _wait(service, job_id, timeout, as_json=place.as_json))
 
 
-def _with(where: Where, ask: Callable[[Service], Awaitable[int]]) -> int:
+def _with(where: Where, ask: Callable[[Service], Awaitable[int]], *, making: bool = False) -> int:
     async def run() -> int:
-        async with reach(where.url, where.user) as service:
+        async with reach(where.url, where.user, making=making) as service:
             return await ask(service)
 
     return asyncio.run(run())

@@ -17,7 +17,10 @@ from typing import TypedDict, Unpack
 import httpx2
 
 from tidegate.config import Settings, load
+from tidegate.engines import file_of, shown
 from tidegate.errors import (
+    ArtifactNotFound,
+    ConfigError,
     InvalidInput,
     JobNotFound,
     Refused,
@@ -61,6 +64,13 @@ class Service:
         content = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})} if content is not None else dict(headers or {})
         return await self._send("POST", path, content=content, headers=sent)
+
+    async def call(self, method: str, path: str, body: object = None) -> Mapping[str, object]:
+        """Any other request for a JSON object, with a JSON body or none."""
+        if body is None:
+            return (await self._send(method, path)).body
+        sent = {"Content-Type": "application/json"}
+        return (await self._send(method, path, content=json.dumps(body).encode(), headers=sent)).body
 
     async def upload(self, path: Path) -> str:
         """Upload a file; what a payload names it by. Raises InvalidInput when it can't be read."""
@@ -106,6 +116,8 @@ def problem(response: httpx2.Response, path: str) -> Exception:
     detail = str(said.get("detail") or said.get("title") or said.get("error") or f"status {response.status_code}")
     job_id = path.split("/")[2] if path.startswith("/jobs/") else ""
     match response.status_code:
+        case 404 if said.get("type") == "/problems/artifact-not-found":
+            return ArtifactNotFound(detail)
         case 404 if job_id:
             return JobNotFound(job_id)
         case 409:
@@ -130,28 +142,59 @@ def _header(user_id: str) -> str:
 
 
 @asynccontextmanager
-async def reach(url: str | None, user_id: str | None) -> AsyncIterator[Service]:
-    """The service at `url`, at the running server of this data folder, or in this process."""
+async def reach(url: str | None, user_id: str | None, *, making: bool = False) -> AsyncIterator[Service]:
+    """The service at `url`, at the running server of this data folder, or in this process.
+
+    Who only looks finds a store or a ConfigError; with `making`, an embedded store that is missing is made.
+    """
     headers = {"X-User-ID": _header(user_id or user())}
-    address = url or os.environ.get("TIDEGATE_URL") or running(load())
+    address = url or os.environ.get("TIDEGATE_URL") or _beside(load())
     if address:
         async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as http:
             yield Service(http, address)
         return
     async with AsyncExitStack() as stack:
-        transport = await stack.enter_async_context(_in_process())
+        transport = await stack.enter_async_context(_in_process(making=making))
         http = httpx2.AsyncClient(base_url="http://in-process", headers=headers, transport=transport, timeout=30)
         yield Service(await stack.enter_async_context(http), "the engine")
 
 
-def running(settings: Settings) -> str | None:
-    """The address that a server of this data folder noted, if its process lives."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server of this data folder: its address, and the store it is on, as `engines.shown` tells it."""
+
+    url: str
+    store: str
+
+    def elsewhere(self, settings: Settings) -> bool:
+        """Whether these settings name another store than the server's."""
+        return bool(settings.engine and self.store) and self.store != shown(settings.engine)
+
+
+def running(settings: Settings) -> Running | None:
+    """What a server of this data folder noted, if its process lives."""
     try:
         noted = json.loads((settings.data_dir / SERVER_FILE).read_text())
-        url, pid = str(noted["url"]), int(noted["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+        url, pid, store = str(noted["url"]), int(noted["pid"]), str(noted.get("store", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return url if _lives(pid) else None
+    return Running(url, store) if _lives(pid) else None
+
+
+def missing(settings: Settings) -> Path | None:
+    """The file of the embedded store that these settings name, where it has not been made yet."""
+    file = file_of(settings.engine_url)
+    return None if file is None or file.exists() else file
+
+
+def _beside(settings: Settings) -> str | None:
+    found = running(settings)
+    if found is not None and found.elsewhere(settings):
+        raise ConfigError(
+            f"the server running on this data folder ({settings.data_dir}) uses another store ({found.store}) "
+            f"than {settings.engine_from} names ({shown(settings.engine)}): give --url, or another TIDEGATE_DATA_DIR"
+        )
+    return found.url if found is not None else None
 
 
 def _lives(pid: int) -> bool:
@@ -165,11 +208,16 @@ def _lives(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def _in_process() -> AsyncIterator[httpx2.ASGITransport]:
+async def _in_process(*, making: bool) -> AsyncIterator[httpx2.ASGITransport]:
+    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0, log_level="error")
+    file = missing(settings)
+    if file is not None and not making:
+        raise ConfigError(f"no store here: there is no {file} (TIDEGATE_DATA_DIR={settings.data_dir}), and no server")
     from tidegate.cli.serving import application
     from tidegate.http.app import create_app
 
-    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0)
-    api = create_app(application(settings), worker=False)
+    served = application(settings)
+    api = create_app(served, worker=False)
     async with api.router.lifespan_context(api):
+        await served.system.upstreams.keeper.refresh()  # a server has read it long before anybody asks
         yield httpx2.ASGITransport(app=api)

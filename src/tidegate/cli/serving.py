@@ -7,11 +7,13 @@ import signal
 import sys
 from typing import Annotated
 
+import structlog
 import uvloop
 from cyclopts import Parameter
 
 from tidegate.app import Tidegate
 from tidegate.config import Settings, load
+from tidegate.engines import open_engine, shown
 from tidegate.errors import ConfigError
 from tidegate.jobs import builtin
 from tidegate.wiring import observe
@@ -31,7 +33,10 @@ def serve(
 
     given = {name: value for name, value in (("app", app), ("host", host), ("port", port)) if value not in ("", None)}
     settings = load(**given)
-    uvloop.run(serve_http(application(settings), settings, worker=worker))
+    served = application(settings)
+    if not worker:
+        warn_of_own_artifacts(settings)
+    uvloop.run(serve_http(served, settings, worker=worker))
 
 
 def work(
@@ -39,7 +44,9 @@ def work(
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; a second signal gives them back at once."""
     settings = load(app=app) if app else load()
-    uvloop.run(_work(application(settings)))
+    served = application(settings)
+    warn_of_own_artifacts(settings)
+    uvloop.run(_work(served))
 
 
 async def _work(served: Tidegate) -> None:
@@ -67,12 +74,32 @@ async def _work(served: Tidegate) -> None:
 def application(settings: Settings) -> Tidegate:
     """The application that settings name, with its logs set up, or the one with the built-in job types."""
     emit = observe(settings)
+    _check_engine(settings)
     if not settings.app:
         served = Tidegate(settings, emit=emit)
         builtin.register(served.registry, timeout=settings.job_timeout)
         return served
     found = load_application(settings.app)
     return found.configured(settings, emit)
+
+
+def _check_engine(settings: Settings) -> None:
+    """Raises ConfigError that names the variable where the engine's URL can't be read."""
+    try:
+        open_engine(settings.engine_url)  # reads the URL; nothing opens until it is entered
+    except ConfigError as exc:
+        raise ConfigError(f"{settings.engine_from}: {exc}") from exc
+
+
+def warn_of_own_artifacts(settings: Settings) -> None:
+    """Who serves without a worker, or works without serving, has others elsewhere that need the same files."""
+    embedded = shown(settings.engine_url).startswith(("sqlite:", "memory:"))
+    if not embedded and not settings.artifacts:
+        structlog.get_logger().warning(
+            "artifacts.local",
+            folder=settings.artifacts_url,
+            remedy="processes on other machines don't see these files: set TIDEGATE_ARTIFACTS to a place all share",
+        )
 
 
 def load_application(place: str) -> Tidegate:

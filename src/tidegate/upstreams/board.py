@@ -73,20 +73,30 @@ class Board:
         """Every gate that has a document."""
         return dict(self._views)
 
-    def adopt(self, document: Document) -> View:
-        """Take over what the store has, unless something newer is known."""
+    def adopt(self, document: Document, *, forgot: bool = False) -> View:
+        """Take over what the store has, unless something newer is known that the store can't have forgotten."""
         gate = f"{document.kind}:{document.key}"
         known = self._views.get(gate, NOTHING)
-        if document.version <= known.version:
+        if document.version <= known.version and not forgot:
             return known
         view = View(upstream=decode(document.value), version=document.version)
         self._views[gate] = view
-        self.limiting = any(known.upstream.limited for known in self._views.values())
+        self._relimit()
         return view
 
-    def replace(self, documents: Iterable[Document], kind: str) -> None:
-        """Take over all documents of a kind: those that are not among them are gone."""
-        found = {f"{kind}:{document.key}" for document in documents if self.adopt(document)}
-        for gate in [gate for gate in self._views if gate.startswith(f"{kind}:") and gate not in found]:
-            del self._views[gate]
+    def replace(self, documents: Iterable[Document], kind: str, before: Mapping[str, View]) -> None:
+        """Take over all documents of a kind; `before` are the views from before they were read.
+
+        Those that are not among them are gone. One older than it was is all that the store has: it failed over to a
+        copy that lacked the newest writes.
+        """
+        found = {f"{kind}:{document.key}": document for document in documents}
+        for gate, document in found.items():
+            self.adopt(document, forgot=document.version < before.get(gate, NOTHING).version)
+        for gate, view in before.items():
+            if gate.startswith(f"{kind}:") and gate not in found and self._views.get(gate) is view:
+                del self._views[gate]
+        self._relimit()
+
+    def _relimit(self) -> None:
         self.limiting = any(known.upstream.limited for known in self._views.values())

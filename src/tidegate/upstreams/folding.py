@@ -9,7 +9,7 @@ from typing import Final
 from tidegate.core.breaker import observe, tick
 from tidegate.core.fault import REACTIONS
 from tidegate.core.upstream import Present, Tally, Upstream, fenced, gate
-from tidegate.core.verbs import Swap, Swapped
+from tidegate.core.verbs import Swap
 from tidegate.errors import EngineUnavailable
 from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter, UpstreamChanged
@@ -25,6 +25,21 @@ MOST_TRIES: Final = 50
 Change = Callable[[Upstream, datetime], Upstream]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A swap that may be in the store or not, and what it was to change."""
+
+    swap: Swap
+    change: Change
+    before: Upstream
+    after: Upstream
+
+    def traced_in(self, stored: Upstream) -> bool:
+        """Whether something of it shows in what others have stored since."""
+        made = {*self.after.log, *self.after.faults} - {*self.before.log, *self.before.faults}
+        return not made.isdisjoint({*stored.log, *stored.faults})
+
+
 @dataclass(slots=True)
 class Folder:
     """Changes documents, one swap at a time for each gate."""
@@ -36,7 +51,7 @@ class Folder:
     emit: Emitter
     dice: Callable[[], float]
     nonce: Callable[[], str]
-    _unknown: dict[str, tuple[Swap, Change]] = field(default_factory=dict)
+    _unknown: dict[str, Attempt] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     @property
@@ -44,8 +59,25 @@ class Folder:
         """Gates whose last change may be in the store or not."""
         return frozenset(self._unknown)
 
-    async def fold(self, name: str, tallies: Sequence[Tally], probing: timedelta | None = None) -> None:
-        """Observe tallies, and let time do its part; raises EngineUnavailable, and may then be asked again."""
+    async def fold(self, name: str, take: Callable[[], Sequence[Tally]], probing: timedelta | None = None) -> None:
+        """Observe the tallies that `take` hands over, and let time do its part; raises EngineUnavailable.
+
+        They are not taken before the last change is known to be stored; once taken they are as `change` says.
+        """
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            await self._settle(name)
+            await self._apply(name, await self._observing(name, take(), probing))
+
+    async def change(self, name: str, change: Change) -> View:
+        """Apply `change` to what is stored, whatever else happens to it meanwhile.
+
+        After EngineUnavailable it may have been applied or not, and perhaps will be, before the next change.
+        """
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            await self._settle(name)
+            return await self._apply(name, change)
+
+    async def _observing(self, name: str, tallies: Sequence[Tally], probing: timedelta | None) -> Change:
         rules = self.policies.rules(name)
         congested = any(tally.slow or any(REACTIONS[seen.fault].counts for seen in tally.faults) for tally in tallies)
         running = await self._running(name) if congested else 0
@@ -57,37 +89,31 @@ class Folder:
                 upstream = observe(upstream, tally, rules, present)
             return tick(upstream, rules, present, probing)
 
-        await self.change(name, change)
+        return change
 
-    async def change(self, name: str, change: Change) -> View:
-        """Apply `change` to what is stored, whatever else happens to it meanwhile.
+    async def _settle(self, name: str) -> None:
+        """Have in the store what may be there or not, once."""
+        attempt = self._unknown.get(name)
+        if attempt is None or await self._won(name, attempt):
+            return
+        if attempt.traced_in(self.board.view(name).upstream):
+            del self._unknown[name]
+            self._tell(name, attempt)
+        else:
+            await self._apply(name, attempt.change)
 
-        After EngineUnavailable it may have been applied or not; if not, it will be, before the next change.
-        """
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            change = await self._pending(name, change)
-            for _ in range(MOST_TRIES):
-                view = self.board.view(name)
-                now = self.clock.now()
-                changed = fenced(change(view.upstream, now), self.policies.rules(name), now)
-                if changed == view.upstream:
-                    return view
-                swapped = await self._swap(name, self._swap_of(name, replace(view, upstream=changed), now), change)
-                if swapped.won:
-                    self._tell(name, view.upstream, changed)
-                    return self.board.view(name)
-            raise EngineUnavailable(f"{name} changes too fast to be changed")
-
-    async def _pending(self, name: str, change: Change) -> Change:
-        """`change`, after the one whose outcome was unknown, unless that turns out to be in the store."""
-        if name not in self._unknown:
-            return change
-        swap, earlier = self._unknown[name]
-        before = self.board.view(name).upstream
-        if (await self._swap(name, swap, earlier)).won:
-            self._tell(name, before, self.board.view(name).upstream)
-            return change
-        return lambda upstream, now: change(earlier(upstream, now), now)
+    async def _apply(self, name: str, change: Change) -> View:
+        for _ in range(MOST_TRIES):
+            view = self.board.view(name)
+            now = self.clock.now()
+            changed = fenced(change(view.upstream, now), self.policies.rules(name), now)
+            if changed == view.upstream:
+                self._unknown.pop(name, None)
+                return view
+            swap = self._swap_of(name, replace(view, upstream=changed), now)
+            if await self._won(name, Attempt(swap=swap, change=change, before=view.upstream, after=changed)):
+                return self.board.view(name)
+        raise EngineUnavailable(f"{name} changes too fast to be changed")
 
     def _swap_of(self, name: str, view: View, now: datetime) -> Swap:
         """What makes `view` of its version's successor, and the gate it implies."""
@@ -96,21 +122,23 @@ class Folder:
         value = encode(view.upstream)
         return Swap(kind=kind, key=key, value=value, expected=view.version, nonce=self.nonce(), gates=(admits,))
 
-    async def _swap(self, name: str, swap: Swap, change: Change) -> Swapped:
-        self._unknown[name] = swap, change
+    async def _won(self, name: str, attempt: Attempt) -> bool:
+        self._unknown[name] = attempt
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
-                swapped = await self.engine.swap(swap)
+                swapped = await self.engine.swap(attempt.swap)
         except TimeoutError as exc:
             raise EngineUnavailable(f"the store did not answer within {DEADLINE.total_seconds():g} s") from exc
-        del self._unknown[name]
-        self.board.adopt(swapped.document)
-        return swapped
+        self.board.adopt(swapped.document, forgot=swapped.document.version < attempt.swap.expected)
+        if swapped.won:
+            del self._unknown[name]
+            self._tell(name, attempt)
+        return swapped.won
 
-    def _tell(self, name: str, before: Upstream, after: Upstream) -> None:
+    def _tell(self, name: str, attempt: Attempt) -> None:
         """Of each transition, once in the whole fleet: by whoever's swap won."""
-        known = set(before.log)
-        for transition in reversed([each for each in after.log if each not in known]):
+        known = set(attempt.before.log)
+        for transition in reversed([each for each in attempt.after.log if each not in known]):
             self.emit(UpstreamChanged(gate=name, transition=transition))
 
     async def _running(self, name: str) -> int:

@@ -77,7 +77,7 @@ class Keeper:
         """A claim brought news: the store's present, and the version of its newest document."""
         self.clock.saw(at)
         self._heard = self.to.clock.monotonic()
-        if version > self._newest:
+        if version != self._newest:  # lower where the store failed over to a copy that lacks the newest writes
             self._newest = version
             self.hurry()
 
@@ -88,11 +88,11 @@ class Keeper:
 
     async def refresh(self) -> None:
         """Read what the store has; raises EngineUnavailable."""
-        newest = self._newest
+        newest, before = self._newest, self.board.all()
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 for kind in KINDS:
-                    self.board.replace(await self._scan(kind), kind)
+                    self.board.replace(await self._scan(kind), kind, before)
         except TimeoutError as exc:
             raise EngineUnavailable("the store did not answer in time") from exc
         self._read = newest
@@ -155,7 +155,7 @@ class Keeper:
         self._wake.clear()
         if self.to.clock.monotonic() - self._heard > UNHEARD:
             await self._ask()
-        if self._newest > self._read:
+        if self._newest != self._read:
             await self.refresh()
             self.changed()
         async with self._folding:
@@ -183,8 +183,7 @@ class Keeper:
     async def _fold(self, gate: str) -> None:
         self._told[gate] = self.to.clock.monotonic()
         before = self.board.view(gate)
-        tallies = self.tallies.take(gate)
-        await self._folder.fold(gate, tallies, self._probing(gate, before.upstream))
+        await self._folder.fold(gate, lambda: self.tallies.take(gate), self._probing(gate, before.upstream))
         if self.board.view(gate) is not before:
             self.changed()
 

@@ -83,20 +83,23 @@ class Runs:
         if active.ending:
             return
         active.ending = True
-        if active.calls is not None:
-            outcome = self._judged(active.calls, active, outcome)
+        calls = active.calls
+        if calls is not None:
+            outcome = calls.judge(outcome)
         if active.why is Stop.LOST:
             self.to.emit(EndingLost(job=ref(active.lease.job)))
             self._settled(active)
             return
         active.took = self.to.clock.monotonic() - active.started
-        self.ender.end(active, outcome, self._settled)
+        if calls is not None and calls.spent:
+            self.ender.spawn(self._booked(active, calls, outcome))
+        else:
+            self.ender.end(active, outcome, self._settled)
 
-    def _judged(self, calls: Calls, active: Active, outcome: Outcome) -> Outcome:
-        """What the run's calls make of its outcome; the fleet is told of them, and the ledger."""
-        if calls.spent:
-            self.ender.spawn(book(self.to, active.lease, calls.spent))
-        return calls.judge(outcome)
+    async def _booked(self, active: Active, calls: Calls, outcome: Outcome) -> None:
+        """Keep what the run spent, then end it: whoever sees that it ended finds its account."""
+        await book(self.to, active.lease, calls.spent)
+        self.ender.end(active, outcome, self._settled)
 
     def _settled(self, active: Active) -> None:
         active.settled = True

@@ -1,0 +1,59 @@
+"""`tidegate queues ...`: what lies in queues, and which of them are paused."""
+
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from tidegate.cli.operating import Board, Call, Desk, Item, Last, asked, facts, items, lasting, place, plain, say, when
+from tidegate.core.upstream import Override
+
+BOARD: Final = Board(
+    columns=("queue", "state", "resumes (UTC)", "ready", "waiting", "running", "dead letters", "why"),
+    colours={"flowing": "green", "paused": "red"},
+    empty="no queue is served, and none has jobs",
+)
+
+Name = Annotated[str, Parameter(help="The queue.")]
+
+
+def list_queues(*, desk: Desk | None = None) -> int:
+    """List the queues and their jobs."""
+    return asked(desk or Desk(), Call("GET", "/queues"), _show_all)
+
+
+def show_queue(name: Name, /, *, desk: Desk | None = None) -> int:
+    """Show one queue, and how its breaker stands."""
+    return asked(desk or Desk(), Call("GET", place("queue", name)), facts)
+
+
+def pause(name: Name, /, *, last: Last = None, desk: Desk | None = None) -> int:
+    """Let none of a queue's jobs start; running ones go on."""
+    return asked(desk or Desk(), Call("POST", f"{place('queue', name)}/pause", lasting(last)), _say)
+
+
+def resume(name: Name, /, *, desk: Desk | None = None) -> int:
+    """Let a queue's jobs start again, a few at first."""
+    return asked(desk or Desk(), Call("POST", f"{place('queue', name)}/resume"), _say)
+
+
+def _show_all(answer: Item) -> None:
+    BOARD.show([_row(item) for item in items(answer)])
+
+
+def _row(item: Item) -> list[str]:
+    counts = [plain(item.get(name)) for name in ("ready", "waiting", "running", "dead_letters")]
+    why = "by hand" if item.get("why") == Override.OPEN else plain(item.get("why"))
+    return [plain(item.get("name")), _state(item), _end(item), *counts, why]
+
+
+def _state(item: Item) -> str:
+    return "paused" if item.get("paused") else "flowing"
+
+
+def _end(item: Item) -> str:
+    return (when(item.get("resumes_at")) or "told otherwise") if item.get("paused") else ""
+
+
+def _say(item: Item) -> None:
+    end = f" until {_end(item)}" if item.get("paused") else ""
+    say(f"{plain(item.get('name'))} is {_state(item)}{end}")

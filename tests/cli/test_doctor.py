@@ -1,0 +1,65 @@
+"""What `tidegate doctor` finds, and that looking changes nothing."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.valkey import valkey
+from tidegate.cli.doctor import doctor
+
+
+def _doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "tidegate", "doctor", *words],
+        env=others | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_json_is_all_that_stands_on_stdout_and_a_store_that_may_forget_is_a_warning(tmp_path: Path) -> None:
+    with valkey() as server:
+        url = server.url().replace("://", "://default:hunter2@") + "?namespace=blue"
+        asyncio.run(_ask(server.url(), "CONFIG", "SET", "requirepass", "hunter2"))
+        found = _doctor("--json", TIDEGATE_ENGINE=url, TIDEGATE_DATA_DIR=str(tmp_path / "data"))
+    checks = {check["check"]: check for check in json.loads(found.stdout)}
+    assert found.returncode == 0, found.stdout
+    assert (checks["engine"]["ok"], checks["engine"]["state"]) == (True, "warn")
+    assert f"redis://127.0.0.1:{server.port}/0, namespace blue, by TIDEGATE_ENGINE: " in checks["engine"]["detail"]
+    assert "hunter2" not in found.stdout + found.stderr
+
+
+async def _ask(url: str, *words: str) -> None:
+    from tidegate.engines.redis.address import read_address
+    from tidegate.engines.redis.connection import Links
+
+    links = Links(read_address(url), lambda *_: None)
+    await links.here().ask(*words)
+    await links.close()
+
+
+def test_looking_makes_neither_store_nor_artifacts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL", "TIDEGATE_URL", "TIDEGATE_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TIDEGATE_DATA_DIR", str(tmp_path / "data"))
+    assert doctor() == 0
+    said = capsys.readouterr().out
+    assert "no store yet" in said
+    assert "no folder yet" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_server_that_tidegate_url_names_is_asked(tmp_path: Path) -> None:
+    found = _doctor(TIDEGATE_URL="http://127.0.0.1:9", TIDEGATE_DATA_DIR=str(tmp_path / "data"))
+    assert found.returncode == 1
+    assert "FAIL server     TIDEGATE_URL can't be reached (ConnectError)" in found.stdout

@@ -1,0 +1,106 @@
+"""Which server or store a command finds, and what it says when there is none."""
+
+import json
+import os
+from pathlib import Path
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+from tidegate.cli import EXIT_USAGE, run
+from tidegate.cli.jobs import show_jobs
+from tidegate.cli.service import problem, reach
+from tidegate.cli.serving import application, warn_of_own_artifacts
+from tidegate.config import load
+from tidegate.errors import ArtifactNotFound, ConfigError, JobNotFound
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL", "TIDEGATE_URL", "TIDEGATE_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TIDEGATE_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def _note(folder: Path, store: str) -> None:
+    folder.mkdir()
+    noted = {"url": "http://127.0.0.1:9", "pid": os.getpid(), "store": store}
+    (folder / "server.json").write_text(json.dumps(noted))
+
+
+async def test_a_server_on_another_store_than_the_one_named_is_not_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _note(folder, "redis://h:6379/0, namespace tidegate")
+    monkeypatch.setenv("TIDEGATE_ENGINE", "redis://u:hunter2@other")
+    with pytest.raises(ConfigError, match=r"uses another store .*give --url") as refused:
+        async with reach(None, "ada"):
+            pass
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("engine", ["", "redis://u:pw@h?durability=fsync"])
+async def test_a_server_on_the_store_named_or_on_any_where_none_is_named_is_asked(
+    engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _note(folder, "redis://h:6379/0, namespace tidegate")
+    monkeypatch.setenv("TIDEGATE_ENGINE", engine)
+    async with reach(None, "ada") as service:
+        assert service.where == "http://127.0.0.1:9"
+
+
+def test_looking_for_jobs_where_no_store_is_makes_none(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no store here.*TIDEGATE_DATA_DIR="):
+        show_jobs()
+    assert not folder.exists()
+
+
+def test_a_result_that_is_gone_is_no_unknown_job() -> None:
+    gone = httpx2.Response(404, json={"type": "/problems/artifact-not-found", "detail": "the file is gone"})
+    unknown = httpx2.Response(404, json={"type": "/problems/job-not-found", "detail": "no such job"})
+    assert isinstance(problem(gone, "/jobs/01a2/result"), ArtifactNotFound)
+    assert isinstance(problem(unknown, "/jobs/01a2/result"), JobNotFound)
+
+
+def test_a_part_that_is_not_installed_is_named_with_the_extra_that_brings_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> None:
+        raise ModuleNotFoundError("No module named 'fastapi'", name="fastapi")
+
+    assert run(command) == EXIT_USAGE
+    assert capsys.readouterr().err == "tidegate: this needs fastapi: install Tidegate with its extra `server`\n"
+
+
+def test_a_module_of_the_application_s_that_is_missing_is_no_extra() -> None:
+    def command() -> None:
+        raise ModuleNotFoundError("No module named 'mine'", name="mine")
+
+    with pytest.raises(ModuleNotFoundError):
+        run(command)
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [("TIDEGATE_ENGINE", "TIDEGATE_ENGINE: "), ("DATABASE_URL", r"TIDEGATE_ENGINE \(from DATABASE_URL\): ")],
+)
+def test_a_store_that_can_t_be_is_refused_by_the_variable_that_names_it(
+    variable: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "mysql://h/x")
+    with pytest.raises(ConfigError, match=f"^{named}engine 'mysql://' is unknown"):
+        application(load())
+
+
+@pytest.mark.parametrize(
+    ("engine", "artifacts", "warned"),
+    [("redis://h", "", True), ("redis://h", "s3://bucket", False), ("redis://h", "/mnt/all", False), ("", "", False)],
+)
+def test_artifacts_that_only_this_machine_sees_are_warned_of_where_the_store_is_shared(
+    engine: str, artifacts: str, warned: bool
+) -> None:
+    with capture_logs() as lines:
+        warn_of_own_artifacts(load(engine=engine, artifacts=artifacts))
+    assert [line["event"] for line in lines] == ["artifacts.local"] * warned
