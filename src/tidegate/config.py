@@ -53,7 +53,8 @@ class Settings(BaseSettings):
 
     slots: int = Field(10, ge=1, le=10_000, description="Jobs that a worker runs at a time.")
     queues: dict[str, int] = Field(
-        default_factory=lambda: {"high": 6, "default": 3, "low": 1}, description="Queues served, with their weights."
+        default_factory=lambda: {"high": 6, "default": 3, "content": 3, "low": 1},
+        description="Queues served, with their weights.",
     )
     lease: Duration = Field(
         timedelta(seconds=15), ge=timedelta(seconds=1), description="How long a lease lasts without renewal."
@@ -92,6 +93,95 @@ class Settings(BaseSettings):
         description="The window in which an address's POSTs are counted.",
     )
 
+    llm_model: str = Field(
+        "",
+        validation_alias=_names("TIDEGATE_LLM_MODEL", "LLM_MODEL"),
+        description="Model of the built-in job types, as its provider calls it; empty: none.",
+    )
+    llm_fallback_model: str = Field(
+        "", description="Another model of the same provider, asked where the first can't be."
+    )
+    llm_base_url: str = Field(
+        "",
+        validation_alias=_names("TIDEGATE_LLM_BASE_URL", "LLM_BASE_URL"),
+        description="Address of a proxy or a local server; empty: the provider's own.",
+    )
+    llm_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_names("TIDEGATE_LLM_API_KEY", "LLM_API_KEY"),
+        description="Key of a local server, if it wants one.",
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_names("TIDEGATE_OPENROUTER_API_KEY", "OPENROUTER_API_KEY"),
+        description="Key at OpenRouter. The first provider with a key is called, in the order of this table.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias=_names("TIDEGATE_OPENAI_API_KEY", "OPENAI_API_KEY"), description="Key at OpenAI."
+    )
+    together_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_names("TIDEGATE_TOGETHER_API_KEY", "TOGETHER_API_KEY"),
+        description="Key at Together AI.",
+    )
+    deepseek_api_key: SecretStr | None = Field(
+        None, validation_alias=_names("TIDEGATE_DEEPSEEK_API_KEY", "DEEPSEEK_API_KEY"), description="Key at DeepSeek."
+    )
+    groq_api_key: SecretStr | None = Field(
+        None, validation_alias=_names("TIDEGATE_GROQ_API_KEY", "GROQ_API_KEY"), description="Key at Groq."
+    )
+    llm_limit: int = Field(3, ge=1, le=10_000, description="Jobs that call the model at once, in the whole fleet.")
+    llm_timeout: Duration = Field(
+        timedelta(seconds=120),
+        ge=timedelta(seconds=1),
+        description="Longest call to a model, with its tries and waits.",
+    )
+    llm_retry_attempts: int = Field(
+        2,
+        ge=1,
+        le=10,
+        validation_alias=_names("TIDEGATE_LLM_RETRY_ATTEMPTS", "LLM_RETRY_ATTEMPTS"),
+        description="Tries of a call to a model.",
+    )
+    retry_initial_delay: Duration = Field(
+        timedelta(seconds=0.5),
+        gt=timedelta(0),
+        validation_alias=_names("TIDEGATE_RETRY_INITIAL_DELAY", "RETRY_INITIAL_DELAY"),
+        description="Wait before the second try of a call to a model.",
+    )
+    retry_factor: float = Field(
+        2.0,
+        ge=1,
+        le=1_000,
+        validation_alias=_names("TIDEGATE_RETRY_FACTOR", "RETRY_FACTOR"),
+        description="How much longer each further wait is.",
+    )
+    retry_max_delay: Duration = Field(
+        timedelta(seconds=10),
+        gt=timedelta(0),
+        validation_alias=_names("TIDEGATE_RETRY_MAX_DELAY", "RETRY_MAX_DELAY"),
+        description="The longest of these waits.",
+    )
+    llm_circuit_threshold: int = Field(
+        5,
+        ge=1,
+        le=64,
+        validation_alias=_names("TIDEGATE_LLM_CIRCUIT_THRESHOLD", "LLM_CIRCUIT_THRESHOLD"),
+        description="Faults after which analyses do without the model for a while.",
+    )
+    llm_circuit_window: Duration = Field(
+        timedelta(seconds=300),
+        gt=timedelta(0),
+        validation_alias=_names("TIDEGATE_LLM_CIRCUIT_WINDOW", "LLM_CIRCUIT_WINDOW"),
+        description="The window in which these are counted.",
+    )
+    llm_circuit_cooldown: Duration = Field(
+        timedelta(seconds=600),
+        gt=timedelta(0),
+        validation_alias=_names("TIDEGATE_LLM_CIRCUIT_COOLDOWN", "LLM_CIRCUIT_COOLDOWN"),
+        description="How long that while is.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")
     sentry_dsn: SecretStr | None = Field(
@@ -110,6 +200,14 @@ class Settings(BaseSettings):
         names = ("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL")
         found = next((name for name in names if self.engine and os.environ.get(name) == self.engine), names[0])
         return found if found == names[0] else f"{names[0]} (from {found})"
+
+    @property
+    def llm_environment(self) -> dict[str, str]:
+        """Model, address and keys, under the names that `tidegate.llm.from_environment` reads."""
+        names = ("openrouter_api_key", "openai_api_key", "together_api_key", "deepseek_api_key", "groq_api_key")
+        keys: dict[str, SecretStr | None] = {name.upper(): getattr(self, name) for name in (*names, "llm_api_key")}
+        told = {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+        return {**told, "LLM_MODEL": self.llm_model, "LLM_BASE_URL": self.llm_base_url}
 
     @property
     def artifacts_url(self) -> str:

@@ -259,3 +259,31 @@ async def test_a_start_that_the_limit_refuses_uses_up_no_pace(harness: Harness) 
     assert await _taken(harness) == 0
     await build.end(harness, lease, Succeed())
     assert await _taken(harness) == 1
+
+
+@promise("claim.gate-pace", "claim.wake-at")
+async def test_a_clock_set_back_shuts_a_paced_gate_for_no_longer_than_its_burst(harness: Harness) -> None:
+    await build.set_gates(harness, _paced(burst=3))
+    await build.submit(harness, *_at(LLM, 20))
+    harness.advance(86_400)
+    assert await _taken(harness, 1) == 1
+    harness.advance(-86_390)
+    counts = [await _taken(harness)]
+    for pause in (2, 2, 1, 1, 60):
+        harness.advance(pause)
+        counts.append(await _taken(harness))
+    assert counts[0] in (0, 2), "a store may go on from the later instant, and give the rest of the burst"
+    assert counts[1:] == [1, 1, 0, 1, 3]
+
+
+@promise("claim.gate-pace", "claim.wake-at")
+async def test_a_faster_pace_holds_as_soon_as_the_gate_has_it(harness: Harness) -> None:
+    slow = Gate(name="upstream:acme", pace=Pace(period=seconds(3_600), burst=3))
+    await build.set_gates(harness, slow)
+    await build.submit(harness, *_at(LLM, 20))
+    assert await _taken(harness) == 3
+    await build.set_gates(harness, _paced(burst=3))
+    claimed = await build.claim(harness)
+    assert (claimed.leases, claimed.wake_at) == ((), harness.clock.now() + seconds(2))
+    harness.advance(2)
+    assert [await _taken(harness), await _taken(harness)] == [1, 0]

@@ -40,13 +40,14 @@ class Store(Protocol):
 
 @dataclass
 class ValkeyStore:
-    """Valkey with AOF on every write."""
+    """Valkey, most often with AOF on every write; `durability` is what is asked of it where it is less."""
 
     server: Valkey
+    durability: str = "fsync"
 
     @property
     def url(self) -> str:
-        return self.server.url()
+        return self.server.url(durability=self.durability)
 
     def crash(self) -> None:
         self.server.kill()

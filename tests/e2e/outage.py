@@ -100,19 +100,20 @@ class Town:
 
     # the service ----------------------------------------------------------------------------------------------
 
-    def post(self, job_type: str, api: int = 0) -> httpx2.Response:
+    def post(self, job_type: str, api: int = 0, **more: object) -> httpx2.Response:
         """Ask for a job; if it is accepted, it is remembered."""
         known = self.jobs.setdefault(job_type, [])
         tenant = tenants(job_type)[len(known) % len(tenants(job_type))]
-        answer = self.apis[api].post("/jobs", json={"type": job_type, "payload": {"tenant": tenant}}, headers=USER)
+        asked = {"type": job_type, "payload": {"tenant": tenant}, **more}
+        answer = self.apis[api].post("/jobs", json=asked, headers=USER)
         if answer.status_code == 201:
             known.append(str(answer.json()["job_id"]))
         return answer
 
-    def submit(self, job_type: str, count: int = 1) -> None:
+    def submit(self, job_type: str, count: int = 1, **more: object) -> None:
         """So many jobs, all accepted."""
         for number in range(count):
-            answer = self.post(job_type, number % len(self.apis))
+            answer = self.post(job_type, number % len(self.apis), **more)
             assert answer.status_code == 201, answer.text
 
     def state(self, upstream: str, api: int = 0) -> str:
@@ -160,7 +161,8 @@ def scripted(folder: Path) -> Iterator[Fake]:
 
 
 def _told(fake: Fake, more: Mapping[str, str]) -> dict[str, str]:
-    return {"TIDEGATE_APP": "tests.e2e.gated:app", "PROVIDER": fake.url, "TIDEGATE_SLOTS": "20", **more}
+    served = {"TIDEGATE_APP": "tests.e2e.gated:app", "TIDEGATE_QUEUES": '{"default":1,"content":1}'}
+    return {**served, "TIDEGATE_SLOTS": "20", "PROVIDER": fake.url, **more}
 
 
 @contextmanager

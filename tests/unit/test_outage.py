@@ -2,14 +2,20 @@
 
 import math
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bench.outage.arrivals import arrivals
 from bench.outage.gates import gates
 from bench.outage.metrics import Ending, Facts, Submitted, Vector, detected, overload, progress, vector, waits
 from bench.outage.oracle import finishes
+from bench.outage.results import Result
+from bench.outage.roster import SYSTEMS, chosen
 from bench.outage.script import Script
+from bench.outage.table import show
 from tidegate.provider.decision import Verdict
 from tidegate.provider.log import Line
 
@@ -177,3 +183,29 @@ def test_draining_may_take_half_as_long_again_as_an_oracle_and_the_last_calls() 
 def test_more_calls_may_be_wasted_at_full_scale() -> None:
     assert failing(kept(wasted=150), script=Script.load("o1", 1.0)) == []
     assert failing(kept(wasted=101)) == ["wasted"]
+
+
+def test_the_table_has_a_row_a_system_and_says_which_promise_was_broken() -> None:
+    ours, other = (Result(system=name, note="") for name in ("tidegate_redis", "celery"))
+    ours.runs += [(1, kept(), []), (2, kept(lost=1), [])]
+    other.runs.append((1, kept(dead=7, drained=math.inf), []))
+    other.errors.append("seed 2: Broken: it ended")
+    written = StringIO()
+    show([ours, other], SCRIPT, Console(width=240, file=written))
+    lines = written.getvalue().splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["tidegate_redis", "celery", "an", "FAIL", "celery,"]
+    assert "lost 1.00 > (!) 0.00" in lines[-2]
+    assert "never" in lines[3]
+
+
+def test_only_tidegate_must_keep_promises_and_a_run_of_it_that_broke_is_a_broken_one() -> None:
+    ours, other = (Result(system=name, note="", errors=["seed 1: Broken: it ended"]) for name in ("tidegate_x", "arq"))
+    assert not ours.kept(SCRIPT)
+    assert other.kept(SCRIPT)
+
+
+def test_every_system_has_its_script_and_an_unknown_one_is_refused() -> None:
+    assert all(Path(system.peer.file).exists() for system in SYSTEMS)
+    assert chosen("arq,celery") == [system for name in ("arq", "celery") for system in SYSTEMS if system.name == name]
+    with pytest.raises(SystemExit, match="unknown: nobody"):
+        chosen("nobody")

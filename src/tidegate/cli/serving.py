@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import structlog
@@ -13,9 +14,12 @@ from cyclopts import Parameter
 
 from tidegate.app import Tidegate
 from tidegate.config import Settings, load
+from tidegate.core.retry import Exponential
+from tidegate.core.rules import LLM, CountRule
 from tidegate.engines import open_engine, shown
 from tidegate.errors import ConfigError
 from tidegate.jobs import builtin
+from tidegate.jobs.models import ModelSettings
 from tidegate.wiring import observe
 
 Flag = Annotated[str | None, Parameter()]
@@ -77,10 +81,31 @@ def application(settings: Settings) -> Tidegate:
     _check_engine(settings)
     if not settings.app:
         served = Tidegate(settings, emit=emit)
-        builtin.register(served.registry, timeout=settings.job_timeout)
+        models = _models(settings)
+        served.policies = builtin.register(
+            served.registry, served.policies, timeout=settings.job_timeout, models=models
+        )
         return served
     found = load_application(settings.app)
     return found.configured(settings, emit)
+
+
+def _models(settings: Settings) -> ModelSettings:
+    count = CountRule(more_than=settings.llm_circuit_threshold - 1, within=settings.llm_circuit_window)
+    shut = settings.llm_circuit_cooldown
+    return ModelSettings(
+        environment=settings.llm_environment,
+        fallback=settings.llm_fallback_model,
+        tries=settings.llm_retry_attempts,
+        backoff=Exponential(
+            initial=settings.retry_initial_delay,
+            factor=settings.retry_factor,
+            cap=max(settings.retry_max_delay, settings.retry_initial_delay),
+        ),
+        overall=settings.llm_timeout,
+        limit=settings.llm_limit,
+        breaker=replace(LLM, count=count, open_time=replace(LLM.open_time, first=shut, cap=shut)),
+    )
 
 
 def _check_engine(settings: Settings) -> None:

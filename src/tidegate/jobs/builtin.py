@@ -1,42 +1,36 @@
 """The job types that come with Tidegate, as an application serves them. Their libraries load when a job runs."""
 
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, Field
+from tidegate.handlers import JobOptions, Registry
+from tidegate.jobs.analysis.job import analysis
+from tidegate.jobs.content.payload import Unconfigured
+from tidegate.jobs.models import ModelSettings
+from tidegate.upstreams import Policies
 
-from tidegate.context import Context, Result
-from tidegate.handlers import Registry
-from tidegate.jobs.analysis import analyse
-
-CONTENT_TYPES = {".json": "application/json", ".png": "image/png"}
-
-
-class AnalysisPayload(BaseModel):
-    """Which file to analyse."""
-
-    file: Annotated[str, Field(description="What POST /uploads answered as `file`.", examples=["upload:0190b2a4-..."])]
+ANALYSIS = "analysis"
+CONTENT = "content.generate"
+CONTENT_QUEUE = "content"
 
 
-def analysis(payload: AnalysisPayload, ctx: Context) -> Result[dict[str, object]]:
-    """Analyse a CSV, TSV, Excel, Parquet or JSON file: schema, quality, KPIs, charts, insights with evidence."""
-    source = ctx.files["file"]
-    ctx.log.debug("analysis.started", file=payload.file, size=source.size)
-    output = ctx.scratch / "analysis"
-    output.mkdir()
-    made = analyse(source.path, name=source.name, output=output, progress=ctx.progress)
-    for path in sorted(output.rglob("*")):
-        if path.is_file():
-            ctx.save(path.relative_to(output).as_posix(), path, _content_type(path))
-    ctx.progress(1.0, "done")
-    return Result(value=made.result, degraded=bool(made.result["left_out"]))
+def register(registry: Registry, policies: Policies, *, timeout: timedelta, models: ModelSettings) -> Policies:
+    """Add every built-in job type to `registry`; the policies with their upstreams. Raises ConfigError.
 
+    Without a model `content.generate` is there all the same: another process may have one.
+    """
+    analysed: JobOptions = {"files": ("file",), "timeout": timeout}
+    generated: JobOptions = {"queue": CONTENT_QUEUE, "timeout": timeout}
+    if models.missing:
+        registry.add(ANALYSIS, analysis, {**analysed, "cpu": True})
+        registry.add(CONTENT, Unconfigured(models.missing).generate, generated)
+        return policies
+    from tidegate.jobs.analysis.analyst import Analyst
+    from tidegate.jobs.calling import Connections, declared_by, models_of
+    from tidegate.jobs.content.generate import Generator
 
-def register(registry: Registry, *, timeout: timedelta) -> None:
-    """Add every built-in job type to `registry`."""
-    registry.add("analysis", analysis, {"cpu": True, "files": ("file",), "timeout": timeout})
-
-
-def _content_type(path: Path) -> str:
-    return CONTENT_TYPES.get(path.suffix, "application/octet-stream")
+    known, connections = models_of(models), Connections()
+    analyst = Analyst(known.with_fallback(), connections, timeout)
+    registry.add(ANALYSIS, analyst.analysis, analysed)
+    generated |= {"upstream": known.upstream, "when_open_run": "fallback" if models.fallback else "wait"}
+    registry.add(CONTENT, Generator(known, connections).generate, generated)
+    return declared_by(known, models, policies)

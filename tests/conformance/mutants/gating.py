@@ -131,6 +131,14 @@ class BeginsThePaceWithEachClaim(Claim):
 
 
 @breaks("claim.gate-pace")
+class TrustsEveryInstant(Claim):
+    """What a wrong clock or a slower pace left stands, however far ahead."""
+
+    def _calm(self) -> None:
+        """Nothing."""
+
+
+@breaks("claim.gate-pace")
 class SavesUpTheBurstWithoutEnd(Claim):
     """Slots that nobody used in the past are all used later."""
 

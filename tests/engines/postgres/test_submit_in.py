@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+import pytest
 
 from tests.conformance.build import claim, lane, new_job, nonce, reclaim_request, request, submit
 from tests.conformance.harness import Harness
@@ -14,6 +15,7 @@ from tidegate.core.query import JobQuery
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.engines.sql.postgres.engine import PostgresEngine
 from tidegate.engines.sql.postgres.pool import Connection
+from tidegate.errors import InvalidInput
 
 
 def engine_of(harness: Harness) -> PostgresEngine:
@@ -56,6 +58,13 @@ async def test_a_rollback_leaves_nothing(harness: Harness) -> None:
         assert (await harness.engine.find(JobQuery())).jobs == ()
         assert await harness.engine.known([("ada", "once")]) == [None]
         await submit(harness, job)
+
+
+async def test_without_a_transaction_it_is_refused(harness: Harness) -> None:
+    async with customer(harness) as mine:
+        with pytest.raises(InvalidInput, match="no transaction open"):
+            await engine_of(harness).submit_in(mine, [new_job()])
+    assert (await harness.engine.find(JobQuery())).jobs == ()
 
 
 async def test_an_open_transaction_keeps_nobody_waiting(harness: Harness) -> None:

@@ -38,6 +38,8 @@ def test_tls_checks_the_server_s_name_unless_told_otherwise() -> None:
     "url",
     [
         "redis://:secret@h:port",
+        "redis://:secret@h:0",
+        "redis://secret@h",
         "redis://:secret@h/zero",
         "redis://:secret@h/1?db=2",
         "redis://:secret@h?namespace=",

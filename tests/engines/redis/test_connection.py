@@ -1,19 +1,23 @@
 """Many callers share one connection: each gets its own reply, or learns that there is none."""
 
 import asyncio
+import gc
 import random
+import socket
 import threading
+import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.engines.redis.proxy import proxied
-from tests.servers.valkey import Valkey, valkey
+from tests.servers.valkey import Valkey, newest, oldest, valkey
 from tidegate.engines.redis.address import read_address
 from tidegate.engines.redis.connection import Links
-from tidegate.errors import ConfigError, EngineUnavailable, TidegateError
+from tidegate.errors import ConfigError, EngineUnavailable, InvalidInput, TidegateError
 
 
 @asynccontextmanager
@@ -93,7 +97,7 @@ async def test_a_store_that_is_away_is_tried_again_with_pauses_and_not_once_a_ca
             proxy.refuse = True
             proxy.cut()
             async with asyncio.timeout(5):
-                for _ in range(4):
+                for _ in range(12):
                     calls = [links.here().ask("PING") for _ in range(50)]
                     failures = await asyncio.gather(*calls, return_exceptions=True)
                     assert all(isinstance(failure, EngineUnavailable) for failure in failures)
@@ -183,3 +187,83 @@ async def test_nobody_there_is_unavailable() -> None:
         async with linked(server.url()) as links:
             with pytest.raises(EngineUnavailable, match="can't be reached"):
                 await links.here().ask("PING")
+
+
+async def test_a_text_that_can_t_be_sent_fails_its_own_call_alone(server: Valkey) -> None:
+    async with linked(server.url()) as links:
+        replies = await asyncio.gather(
+            links.here().ask("ECHO", "a"),
+            links.here().ask("ECHO", "\ud800"),
+            links.here().ask("ECHO", "b"),
+            return_exceptions=True,
+        )
+        assert (replies[0], replies[2]) == (b"a", b"b")
+        assert isinstance(replies[1], InvalidInput)
+        assert await links.here().ask("ECHO", "c") == b"c"
+
+
+@pytest.mark.parametrize("program", [newest(), oldest()], ids=lambda program: program.name)
+async def test_a_server_out_of_connections_is_unavailable_until_it_has_some(program: Path) -> None:
+    with valkey(program, maxclients="4") as server:
+        async with linked(server.url()) as links:
+            with ExitStack() as others:
+                for _ in range(12):
+                    others.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                for _ in range(3):
+                    with pytest.raises(EngineUnavailable):
+                        await links.here().ask("PING")
+            async with asyncio.timeout(5):
+                while True:
+                    with suppress(EngineUnavailable):
+                        assert await links.here().ask("PING") == b"PONG"
+                        break
+
+
+@pytest.mark.parametrize("program", [newest(), oldest()], ids=lambda program: program.name)
+async def test_a_database_that_there_is_not_is_a_configuration_error(program: Path) -> None:
+    with valkey(program) as server:
+        async with linked(server.url().replace("/0", "/99")) as links:
+            with pytest.raises(ConfigError, match="database"):
+                await links.here().ask("PING")
+
+
+async def _connections(links: Links) -> int:
+    return str(await links.here().ask("CLIENT", "LIST")).count("name=tidegate")
+
+
+async def test_a_loop_that_closed_without_a_goodbye_leaves_no_connection(server: Valkey) -> None:
+    async with linked(server.url()) as witness:
+        before = await _connections(witness)
+        links = Links(read_address(server.url()), lambda _: None)
+
+        async def ping() -> None:
+            await links.here().ask("PING")
+
+        def forget() -> None:
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(ping())
+            loop.close()
+
+        for _ in range(3):
+            thread = threading.Thread(target=forget)
+            thread.start()
+            await asyncio.to_thread(thread.join)
+        await asyncio.sleep(0.05)
+        assert await _connections(witness) <= before + 1
+        await links.close()
+        await asyncio.sleep(0.05)
+        assert await _connections(witness) == before
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of such loops Python complains, too
+        gc.collect()
+
+
+async def test_nothing_connects_anew_once_all_are_closed(server: Valkey) -> None:
+    links = Links(read_address(server.url()), lambda _: None)
+    link = links.here()
+    await link.ask("PING")
+    await links.close()
+    with pytest.raises(EngineUnavailable, match="closed"):
+        await link.ask("PING")
+    with pytest.raises(EngineUnavailable, match="closed"):
+        links.here()

@@ -134,7 +134,7 @@ async def test_arguments_that_make_no_sense_leave_nothing_half_done(server: Valk
     url = fresh_url(server)
     async with keyspace(server) as keys, opened(url) as harness:
         await lived_in(harness)
-        scripts = Scripts(keys.links, read_address(url).prefix, None, replicated=None)
+        scripts = Scripts(keys.links, read_address(url).prefix, None)
         for name in SCRIPTS:
             before = await keys.dump()
             try:

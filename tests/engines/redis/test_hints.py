@@ -11,9 +11,11 @@ from tests.conformance import build
 from tests.conformance.build import nonce, seconds
 from tests.conformance.harness import Harness
 from tests.engines.redis.proxy import proxied
-from tests.engines.redis.stores import fresh_url, opened
+from tests.engines.redis.stores import fresh_url, keyspace, opened
 from tests.servers.valkey import Valkey
 from tidegate.core.job import JobId, Succeed
+from tidegate.engines.redis.address import read_address
+from tidegate.engines.redis.engine import RedisEngine
 from tidegate.ports import Engine
 
 
@@ -82,3 +84,14 @@ async def test_a_wait_needs_no_connection(server: Valkey, topics: list[str]) -> 
             await asyncio.sleep(0.05)
             await harness.engine.wait(topics, seconds(0.05))
             proxy.refuse = False
+
+
+async def test_a_hint_that_is_no_text_is_nobody_s_and_costs_no_connection(server: Valkey) -> None:
+    url = fresh_url(server)
+    async with keyspace(server) as keys, proxied(server.port) as proxy:
+        through = url.replace(f":{server.port}/", f":{proxy.port}/")
+        async with RedisEngine(through) as engine:
+            await engine.claim(build.request(), nonce())
+            assert await keys.ask("PUBLISH", f"{read_address(url).prefix}hints", b"\xff\xfe") == 1
+            await engine.stats()
+            assert proxy.connections == 1

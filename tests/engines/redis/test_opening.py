@@ -1,14 +1,16 @@
 """What a server can be held to, and what is refused."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from tests.engines.redis.proxy import proxied
-from tests.servers.valkey import Valkey, valkey
+from tests.engines.redis.stores import keyspace
+from tests.servers.valkey import Valkey, newest, oldest, valkey
 from tidegate.core.job import Owner
 from tidegate.core.query import WorkerInfo
 from tidegate.core.verbs import Health
@@ -40,6 +42,14 @@ async def test_the_durability_is_what_the_server_s_settings_give(settings: dict[
         assert health.version.split(".")[0] in ("6", "7", "8", "9")
 
 
+@pytest.mark.parametrize("program", [newest(), oldest()], ids=lambda program: program.name)
+async def test_a_log_that_is_not_synced_while_it_is_rewritten_is_synced_at_intervals(program: Path) -> None:
+    with valkey(program, **KEPT, no_appendfsync_on_rewrite="yes") as server:
+        assert (await checked(server.url(durability="interval"))).durability == "interval"
+        with pytest.raises(ConfigError, match="fsync was asked for"):
+            await checked(server.url(durability="fsync"))
+
+
 @pytest.mark.parametrize(
     ("settings", "wanted"), [({}, "interval"), ({}, "fsync"), (LOGGED, "fsync"), (KEPT, "replicated")]
 )
@@ -48,14 +58,30 @@ async def test_less_durability_than_was_asked_for_is_refused(settings: dict[str,
         await checked(server.url(durability=wanted))
 
 
-async def test_a_store_that_may_lose_jobs_is_warned_of_once_where_nothing_was_asked_for() -> None:
-    with valkey(**LOGGED) as server, capture_logs() as lines:
+async def test_a_store_that_may_lose_jobs_is_warned_of_once_where_nothing_was_asked_for(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey(**LOGGED) as server:
         async with RedisEngine(server.url()) as engine:
             await engine.check()
             await engine.stats()
-        assert [(line["log_level"], line["durability"]) for line in lines] == [("warning", "interval")]
+        [warned] = caplog.records
+        assert (warned.levelname, warned.args) == ("WARNING", ("interval",))
         await checked(server.url(durability="interval"))
-        assert len(lines) == 1
+        assert len(caplog.records) == 1
+    assert capsys.readouterr().out == "", "an embedding program's stdout is its own"
+
+
+async def test_a_database_that_does_not_exist_and_a_password_that_is_missing_are_told_apart() -> None:
+    with valkey() as server:
+        with pytest.raises(ConfigError, match="there is no database"):
+            await checked(server.url().replace("/0", "/99"))
+        async with keyspace(server) as keys:
+            await keys.ask("CONFIG", "SET", "requirepass", "secret")
+        with pytest.raises(ConfigError, match="the store wants a password"):
+            await checked(server.url())
+        with pytest.raises(ConfigError, match="refused the user or password"):
+            await checked(server.url().replace("://", "://:wrong@"))
 
 
 async def test_a_store_that_drops_keys_to_make_room_is_refused_and_later_called_unwell() -> None:
@@ -105,6 +131,17 @@ async def test_a_server_that_became_a_replica_is_left_for_whoever_answers_next()
             await engine.announce(LISTED, timedelta(seconds=60))
             assert await engine.workers() == [LISTED]
             assert proxy.connections == 2
+
+
+async def test_a_server_that_became_a_replica_answers_no_reads_of_a_new_connection() -> None:
+    with _pair() as (primary, replica):
+        async with proxied(primary.port) as proxy, RedisEngine(proxy.url("?durability=none")) as engine:
+            await engine.stats()
+            primary.ask("REPLICAOF", "127.0.0.1", str(replica.port))
+            proxy.cut()
+            await asyncio.sleep(0.05)
+            with pytest.raises(EngineUnavailable, match="replica"):
+                await engine.stats()
 
 
 async def test_a_replicated_store_whose_replica_is_gone_acknowledges_nothing() -> None:

@@ -1,6 +1,7 @@
 """Whatever is stored reads back as it was."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,21 @@ from tests.conformance.harness import Harness
 from tests.engines.redis.stores import fresh_url, opened
 from tests.servers.valkey import Valkey
 from tidegate.core.failure import Failure
-from tidegate.core.job import Bury, Defer, Lane, Owner, Progress, Refund, Retention, Succeed
+from tidegate.core.job import (
+    Bury,
+    Cancel,
+    Defer,
+    Ending,
+    JobId,
+    Lane,
+    NewJob,
+    Owner,
+    Progress,
+    Refund,
+    Retention,
+    Retry,
+    Succeed,
+)
 from tidegate.core.retry import Exponential, RetryPolicy, Rule
 from tidegate.core.verbs import Beat
 from tidegate.engines.redis.records import read_steps
@@ -123,3 +138,57 @@ async def test_a_history_of_any_length_is_whole(harness: Harness) -> None:
 
 def test_no_step_is_read_from_nothing() -> None:
     assert list(read_steps(b"")) == []
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        new_job(tags=("ok", "\udfff")),
+        new_job(user_id="\udfff"),
+        new_job(type="\udfff"),
+        new_job(lane=Lane(queue="\udfff")),
+        new_job(delay=timedelta(days=-800_000)),
+        new_job(job_id=JobId("x" * 256)),
+        new_job(job_id=JobId("ü" * 128)),
+        new_job(job_id=JobId("\udfff")),
+        replace(new_job(), id=JobId("")),
+    ],
+)
+async def test_a_job_that_could_not_be_read_back_is_refused_with_its_whole_batch(
+    harness: Harness, spoiled: NewJob
+) -> None:
+    good = new_job()
+    with pytest.raises(InvalidInput):
+        await harness.engine.submit([good, spoiled])
+    assert await harness.engine.get([good.id]) == [None]
+    lease = await build.start(harness)
+    again = Ending(job_id=lease.job.id, token=lease.token, settlement=Succeed(), then=(spoiled,))
+    with pytest.raises(InvalidInput):
+        await harness.engine.settle([again])
+    retry = Retry(delay=timedelta(days=-800_000), failure=build.failure())
+    with pytest.raises(InvalidInput):
+        await harness.engine.settle([Ending(job_id=lease.job.id, token=lease.token, settlement=retry)])
+
+
+@pytest.mark.parametrize("job_id", ["x" * 255, "ü" * 127, "\0"])
+async def test_the_longest_and_the_oddest_ids_come_back_from_the_feed(harness: Harness, job_id: str) -> None:
+    start = (await harness.engine.events(None)).next
+    job = new_job(job_id=JobId(job_id), idempotency_key="k")
+    assert [receipt.job_id for receipt in await harness.engine.submit([job, job])] == [job_id, job_id]
+    assert [entry.job_id for entry in (await harness.engine.events(start)).entries] == [job_id]
+    assert [lease.job.id for lease in (await build.claim(harness)).leases] == [job_id]
+
+
+async def test_a_note_that_is_too_long_is_cut_and_history_goes_on(harness: Harness) -> None:
+    lease = await build.start(harness)
+    await build.end(harness, lease, Cancel(note="n" + "ü" * 40_000))
+    *_, last = await harness.engine.history(lease.job.id)
+    assert last.note == "n" + "ü" * 32_767
+
+
+async def test_any_number_of_jobs_may_be_named_to_reclaim(harness: Harness) -> None:
+    lease = await build.start(harness)
+    harness.advance(60)
+    only = (*(JobId(f"none{number}") for number in range(9_000)), lease.job.id)
+    taken = await harness.engine.reclaim(build.reclaim_request(only=only), nonce())
+    assert [one.lease.job.id for one in taken] == [lease.job.id]

@@ -34,6 +34,7 @@ class Claim:
         if self._nonce in self._state.nonces:
             leases = tuple(self._state.lease(record, held) for record, held in self._state.under(self._nonce))
         else:
+            self._calm()
             self._promote()
             self._take()
             leases = tuple(self._taken)
@@ -46,6 +47,12 @@ class Claim:
             overdue=self._overdue(),
             version=self._state.last_version,
         )
+
+    def _calm(self) -> None:
+        """What a clock set back, or a slower pace, left ahead of a whole burst shuts no gate for longer than that."""
+        for row in self._state.gates.values():
+            if row.gate.pace is not None and row.paced_until is not None:
+                row.paced_until = min(row.paced_until, self._now + row.gate.pace.burst * row.gate.pace.period)
 
     def _promote(self) -> None:
         queued = self._state.with_status(Status.QUEUED)

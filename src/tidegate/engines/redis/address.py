@@ -53,7 +53,7 @@ def read_address(url: str) -> Address:
     """The address that `url` names; raises ConfigError without repeating the URL, which may hold a password."""
     try:
         parts = urlsplit(url)
-        port = parts.port or 6379
+        port = 6379 if parts.port is None else parts.port
     except ValueError as exc:
         raise ConfigError(f"the engine's URL can't be read: write {FORMS}") from exc
     options, path, socket = _options(parts), unquote(parts.path), parts.scheme == "unix"
@@ -61,6 +61,8 @@ def read_address(url: str) -> Address:
         raise ConfigError(f"the engine's URL can't be read: write {FORMS}")
     if socket and (not path.strip("/") or parts.hostname):
         raise ConfigError(f"a unix:// engine needs the path of a socket: write {FORMS}")
+    if port == 0 or (parts.username and not parts.password):
+        raise ConfigError(f"the engine's URL has port 0, or a user without a password: write {FORMS}")
     return Address(
         host=parts.hostname or "localhost",
         port=port,

@@ -6,25 +6,26 @@ from typing import Final
 from tidegate.core.job import JobId, Lease, Token
 from tidegate.core.verbs import Claimed, ClaimRequest
 from tidegate.engines.redis.codec import instant, micros
-from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.records import read_eras, read_life, read_whole
 from tidegate.engines.redis.scripts import Scripts
+from tidegate.engines.redis.session import writing
 from tidegate.engines.redis.wire import Part
 
 MOST: Final = 1_000
 """Jobs that one claim takes at most: `more` tells of the rest."""
 
-_NEWS: Final = 7
+_NEWS: Final = 8
 _A_LEASE: Final = 5
 
 
-async def claim(scripts: Scripts, lines: Lines, request: ClaimRequest, nonce: str) -> Claimed:
+async def claim(scripts: Scripts, request: ClaimRequest, nonce: str) -> Claimed:
     """See `ports.JobQueue.claim`."""
-    answer = [part or b"" for part in await scripts.run("claim", nonce, *_asked(request))]
-    at, more, wake_at, overdue, version, repeated, cancelling = answer[:_NEWS]
+    session = await writing(scripts)
+    answer = [part or b"" for part in await session.run("claim", nonce, *_asked(request))]
+    at, more, wake_at, overdue, version, life, repeated, cancelling = answer[:_NEWS]
     first = _NEWS + int(cancelling)
     leased = answer[first:]
-    now, kinds = int(at), await lines.of(leased[1::_A_LEASE])
+    now, kinds = int(at), await session.kinds(life, leased[1::_A_LEASE])
     until = instant(now + micros(request.lease_for))
     leases = []
     for place, (job_id, record, eras, apart, ends) in enumerate(_by_lease(leased)):

@@ -66,6 +66,7 @@ def write_lane(lane: Lane) -> bytes:
     return msgspec.json.encode((lane.queue, lane.upstream, lane.parents))
 
 
+@lru_cache(maxsize=4_096)
 def read_line(name: bytes) -> tuple[Lane, str]:
     """What `write_line` wrote."""
     size, _, rest = name.partition(b":")
@@ -117,7 +118,7 @@ def write_terms(terms: Terms) -> bytes:
         return b""
     policy = None if terms.retry == DEFAULT else policy_to_json(terms.retry)
     form = [terms.tags, policy, terms.retry_on_timeout, terms.kept]
-    return json.dumps(form, separators=(",", ":")).encode()
+    return json.dumps(form, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @lru_cache(maxsize=4_096)

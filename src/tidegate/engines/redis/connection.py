@@ -9,13 +9,17 @@ from typing import Final, TypeVar, cast
 
 from tidegate.clock import dice
 from tidegate.engines.redis.address import Address
+from tidegate.engines.redis.faults import ReplicaMet
 from tidegate.engines.redis.wire import Hear, Part, Reply, Wire
 from tidegate.errors import ConfigError, EngineUnavailable
 
 T = TypeVar("T")
 
+_CLOSED: Final = "this store was closed"
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+_FOR_GOOD: Final = ("unknown command", "not allowed in cluster")
+"""What a refused greeting or database says where no later try will do better."""
 
 
 class Link:
@@ -35,12 +39,15 @@ class Link:
         self._not_before = 0.0
         self._channels: set[str] = set()
         self._keeper: AsyncGenerator[None, None] | None = None
+        self._closed = False
 
     async def wire(self) -> Wire:
         """The open connection."""
         wire = self._wire
         if wire is not None and not wire.lost:
             return wire
+        if self._closed:
+            raise EngineUnavailable(_CLOSED)
         if self._opening is None or self._opening.done():
             self._opening = self._loop.create_task(self._open())
             self._opening.add_done_callback(_swallow)  # all who waited for it may be gone
@@ -64,6 +71,7 @@ class Link:
 
     async def close(self) -> None:
         """Finish what is under way, then close."""
+        self._closed = True
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.wait([self._opening])
@@ -71,6 +79,11 @@ class Link:
             await self._wire.finished()
         if self._keeper is not None:
             await self._keeper.aclose()
+
+    def abandon(self) -> None:
+        """End the connection of a loop that closed without a goodbye, so that nothing else can."""
+        if self._wire is not None:
+            self._wire.abandon()
 
     async def _keep(self) -> AsyncGenerator[None, None]:
         """Closes the connection when its loop ends: a loop that shuts down closes its generators."""
@@ -95,7 +108,8 @@ class Link:
             pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
             self._failures = min(self._failures + 1, 10)
             self._not_before = self._loop.time() + pause * (0.5 + dice() / 2)
-            raise EngineUnavailable(f"the store at {self._address.shown} can't be reached ({_said(exc)})") from exc
+            kind = ReplicaMet if isinstance(exc, ReplicaMet) else EngineUnavailable
+            raise kind(f"the store at {self._address.shown} can't be reached ({_said(exc)})") from exc
         self._failures = 0
         if self._keeper is None:
             self._keeper = self._keep()
@@ -143,12 +157,14 @@ async def _greet(wire: Wire, address: Address) -> None:
         match reply:
             case ConfigError():
                 raise reply
-            case EngineUnavailable() if wire.lost:
+            case EngineUnavailable() if not any(word in str(reply).lower() for word in _FOR_GOOD):
                 raise reply
             case BaseException():
                 refused = "the database" if reply is replies[-1] and address.database else "the greeting"
                 raise ConfigError(f"the store at {address.shown} refused {refused} (Redis 6.2 or newer is needed)")
     hello = cast("dict[bytes, bytes]", replies[0])
+    if hello.get(b"role") == b"replica":
+        raise ReplicaMet("it is a replica: name its primary")
     wire.version = tuple(int(part) for part in hello[b"version"].split(b".") if part.isdigit())
 
 
@@ -175,6 +191,7 @@ class Links:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
+        self._closed = False
 
     def here(self) -> Link:
         """The link of the running loop."""
@@ -186,14 +203,17 @@ class Links:
         if os.getpid() != self._pid:
             raise EngineUnavailable(f"this store was opened by process {self._pid}: a forked child must open its own")
         with self._lock:
-            self._links = {known: link for known, link in self._links.items() if not known.is_closed()}
+            if self._closed:
+                raise EngineUnavailable(_CLOSED)
+            for gone in [known for known in self._links if known.is_closed()]:
+                self._links.pop(gone).abandon()
             self._links[loop] = link = Link(self._address, self._hear)
         return link
 
     async def close(self) -> None:
         """Close them all; each on its own loop."""
         with self._lock:
-            links, self._links = self._links, {}
+            links, self._links, self._closed = self._links, {}, True
         here = asyncio.get_running_loop()
         for loop, link in links.items():
             if loop is here:
@@ -201,3 +221,5 @@ class Links:
             elif loop.is_running():
                 closing = asyncio.run_coroutine_threadsafe(link.close(), loop)
                 await asyncio.wait([asyncio.wrap_future(closing)], timeout=self._address.deadline)
+            else:
+                link.abandon()

@@ -18,6 +18,10 @@ LONGEST_TIMEOUT: Final = timedelta(days=36_525)
 LONGEST_TEXT: Final = 65_535
 """Bytes of each text in a job's constant part."""
 
+LONGEST_ID: Final = 255
+"""Bytes of a job's id: what the feed has room for."""
+
+_HALF: Final = "holds half a surrogate pair, which is no text"
 _HEAD: Final = Struct("<BBq32s")
 _SIZE: Final = Struct("<I")
 _PROMISED: Final = Struct("<qqqq")
@@ -41,6 +45,8 @@ class Draft(NamedTuple):
 
 def draft(new: NewJob) -> Draft:
     """What can be written of a new job before the store has seen it; raises InvalidInput."""
+    if not (new.id.isascii() and 0 < len(new.id) <= LONGEST_ID):
+        _check_id(new.id)
     line, head, static = _written(new.spec)
     when = after(new.delay) if new.run_at is None else stamp(new.run_at)
     if len(new.payload) > MOST_INLINE:
@@ -49,9 +55,20 @@ def draft(new: NewJob) -> Draft:
     return Draft(new.id, line, when, record, b"")
 
 
+def _check_id(job_id: str) -> None:
+    try:
+        size = len(job_id.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("id", _HALF) from None
+    if not 0 < size <= LONGEST_ID:
+        raise InvalidInput("id", f"must have 1 to {LONGEST_ID} bytes, not {size}")
+
+
 @lru_cache(maxsize=64)
 def after(delay: timedelta) -> str:
     """A delay, where an instant might stand."""
+    if delay < -LONGEST_TIMEOUT:
+        raise InvalidInput("delay", f"must reach back {LONGEST_TIMEOUT.days} days at most, not {-delay.days}")
     return f"+{micros(delay)}"
 
 
@@ -67,10 +84,13 @@ def _written(spec: Spec) -> _Written:
     if known is spec:
         return written
     _check(spec)
-    line, terms, promised = _terms(spec)
     expires = 0 if spec.expires_at is None else stamp(spec.expires_at)
     until = 0 if spec.expires_at is None else max(expires, 1)
-    static = _texts(spec, terms) + EXPIRES.pack(spec.expires_at is not None, expires)
+    try:
+        line, terms, promised = _terms(spec)
+        static = _texts(spec, terms) + EXPIRES.pack(spec.expires_at is not None, expires)
+    except UnicodeEncodeError:
+        raise InvalidInput("job", _HALF) from None
     written = (line, _HEAD.pack(spec.priority, 0, until, promised), static)
     _newest_spec[0] = (spec, written)
     return written

@@ -41,7 +41,6 @@ from tidegate.engines.redis import (
     submitting,
 )
 from tidegate.engines.redis.address import read_address
-from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.opening import Opened, open_store
 from tidegate.engines.redis.scripts import Scripts
 from tidegate.errors import EngineUnavailable
@@ -66,7 +65,7 @@ class RedisEngine:
         """Finish what is under way, then close every connection."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.links.close()
+            await opened.close()
 
     def _store(self) -> Opened:
         if self._opened is None:
@@ -77,10 +76,6 @@ class RedisEngine:
     def _scripts(self) -> Scripts:
         return self._store().scripts
 
-    @property
-    def _lines(self) -> Lines:
-        return self._store().lines
-
     async def check(self) -> Health:
         """Ask what the server can be held to now; less than was asked for is EngineUnavailable, too."""
         return await opening.health(self._store())
@@ -89,7 +84,7 @@ class RedisEngine:
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         """See `ports.JobQueue.submit`."""
-        return await submitting.submit(self._scripts, self._lines, jobs) if jobs else []
+        return await submitting.submit(self._scripts, jobs) if jobs else []
 
     async def known(self, keys: Sequence[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
         """See `ports.JobQueue.known`."""
@@ -99,7 +94,7 @@ class RedisEngine:
         """See `ports.JobQueue.claim`."""
         opened = self._store()
         opened.hints.listen(opened.links)
-        return await claiming.claim(self._scripts, self._lines, request, nonce)
+        return await claiming.claim(self._scripts, request, nonce)
 
     async def renew(self, beats: Sequence[Beat], lease_for: timedelta) -> list[Renewal]:
         """See `ports.JobQueue.renew`."""
@@ -107,11 +102,11 @@ class RedisEngine:
 
     async def settle(self, endings: Sequence[Ending]) -> list[Settled]:
         """See `ports.JobQueue.settle`."""
-        return await settling.settle(self._scripts, self._lines, endings) if endings else []
+        return await settling.settle(self._scripts, endings) if endings else []
 
     async def reclaim(self, request: ReclaimRequest, nonce: str) -> list[Reclaimed]:
         """See `ports.JobQueue.reclaim`."""
-        return await reclaiming.reclaim(self._scripts, self._lines, request, nonce)
+        return await reclaiming.reclaim(self._scripts, request, nonce)
 
     async def wait(self, topics: Sequence[str], timeout: timedelta) -> None:
         """See `ports.JobQueue.wait`; other processes' doings end it, too, as long as the connection lasts."""
@@ -140,7 +135,7 @@ class RedisEngine:
 
     async def get(self, job_ids: Sequence[JobId]) -> list[Job | None]:
         """See `ports.JobReader.get`."""
-        return await reading.get(self._scripts, self._lines, job_ids)
+        return await reading.get(self._scripts, job_ids)
 
     async def bodies(self, job_ids: Sequence[JobId]) -> list[Body | None]:
         """See `ports.JobReader.bodies`."""
@@ -148,7 +143,7 @@ class RedisEngine:
 
     async def find(self, query: JobQuery) -> Page:
         """See `ports.JobReader.find`; a page ends after so many jobs looked at."""
-        return await finding.find(self._scripts, self._lines, query)
+        return await finding.find(self._scripts, query)
 
     async def history(self, job_id: JobId, after: int = 0, limit: int = 200) -> list[HistoryEntry]:
         """See `ports.JobReader.history`."""
@@ -160,7 +155,7 @@ class RedisEngine:
 
     async def stats(self) -> Stats:
         """See `ports.JobReader.stats`."""
-        return await reading.stats(self._scripts, self._lines)
+        return await reading.stats(self._scripts)
 
     # documents and presence -------------------------------------------------------------------------------
 

@@ -11,9 +11,9 @@ from tidegate.core.job import Phase, Status
 from tidegate.core.matching import matching
 from tidegate.core.query import JobQuery, Page
 from tidegate.engines.redis.codec import Kinds, instant, stamp
-from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.records import STATUSES, read_job
 from tidegate.engines.redis.scripts import Answer, Scripts
+from tidegate.engines.redis.session import Session, reading
 from tidegate.engines.redis.wire import Part
 
 MOST_EXAMINED: Final = 1_000
@@ -60,18 +60,20 @@ class _Found:
     """A script's answer."""
 
     now: int
+    life: bytes
     total: int | None
     next: int | None
     shut: frozenset[str]
     records: list[tuple[str, bytes]]
 
 
-async def find(scripts: Scripts, lines: Lines, query: JobQuery) -> Page:
+async def find(scripts: Scripts, query: JobQuery) -> Page:
     """See `ports.JobReader.find`; `total` is told with the first page only."""
     sifted = _sifted(query)
     skip, enough = (query.offset, query.limit + 1) if sifted else (0, MOST_EXAMINED + query.offset)
-    found = await _search(scripts, lines, query, (MOST_EXAMINED + query.offset, skip, enough))
-    kinds = await lines.of(data for _, data in found.records)
+    session = await reading(scripts)
+    found = await _search(session, query, (MOST_EXAMINED + query.offset, skip, enough))
+    kinds = await session.kinds(found.life, (data for _, data in found.records))
     now = instant(found.now)
     jobs = [read_job(job_id, data, kinds) for job_id, data in found.records]
     matches = [job for job in jobs if matching(job, query, lifecycle.phase(job, now, found.shut))]
@@ -85,13 +87,14 @@ async def find(scripts: Scripts, lines: Lines, query: JobQuery) -> Page:
     )
 
 
-async def _search(scripts: Scripts, lines: Lines, query: JobQuery, bounds: tuple[int, int, int]) -> _Found:
+async def _search(session: Session, query: JobQuery, bounds: tuple[int, int, int]) -> _Found:
+    lines = session.lines
     while True:
-        known = len(lines.known)
-        answer = await scripts.run("find", *_question(query, lines.known), *bounds, _counted(query))
-        if answer != [b"lines"]:
+        answer = await session.run("find", *_question(query, lines.known), *bounds, _counted(query), lines.life)
+        if answer[0] != b"lines":
             return _read(answer)
-        await lines.up_to(known + 1)
+        _, life, many = answer
+        await session.up_to(life, int(many or 0))
 
 
 def _question(query: JobQuery, kinds: Kinds) -> list[Part]:
@@ -156,11 +159,12 @@ def _counted(query: JobQuery) -> str:
 
 
 def _read(answer: Answer) -> _Found:
-    now, total, after, shut, *rest = answer
+    now, life, total, after, shut, *rest = answer
     names = int(shut or 0)
     pairs = zip(rest[names::2], rest[names + 1 :: 2], strict=True)
     return _Found(
         now=int(now or 0),
+        life=life or b"",
         total=None if total is None else int(total),
         next=None if after is None else int(after),
         shut=frozenset(name.decode() for name in rest[:names] if name is not None),

@@ -21,7 +21,7 @@ class Hints:
     def hear(self, message: bytes) -> None:
         """Wake who waits for one of the topics, a line each; everybody where there are none: a connection was lost."""
         if message:
-            self._bell.ring(message.decode().split("\n"))
+            self._bell.ring(message.decode(errors="replace").split("\n"))
         else:
             self._bell.ring_all()
 

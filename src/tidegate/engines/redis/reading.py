@@ -9,9 +9,9 @@ from tidegate.core.job import Body, Job, JobId, Lane
 from tidegate.core.query import HistoryEntry, LaneStats, Stats
 from tidegate.core.verbs import Feed
 from tidegate.engines.redis.codec import instant
-from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.records import read_body, read_history, read_job, read_steps
 from tidegate.engines.redis.scripts import Scripts
+from tidegate.engines.redis.session import reading
 from tidegate.errors import InvalidInput
 
 _BATCH: Final = 1_000
@@ -19,12 +19,17 @@ _CURSOR: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}(\.[0-9]{1,9})?")
 _COUNTS: Final = 7
 
 
-async def get(scripts: Scripts, lines: Lines, job_ids: Sequence[JobId]) -> list[Job | None]:
+async def get(scripts: Scripts, job_ids: Sequence[JobId]) -> list[Job | None]:
     """See `ports.JobReader.get`."""
-    records = await _values(scripts, [f"j:{job_id}" for job_id in job_ids])
-    kinds = await lines.of(data for data in records if data is not None)
-    pairs = zip(job_ids, records, strict=True)
-    return [None if data is None else read_job(job_id, data, kinds) for job_id, data in pairs]
+    session = await reading(scripts)
+    jobs: list[Job | None] = []
+    for first in range(0, len(job_ids), _BATCH):
+        asked = job_ids[first : first + _BATCH]
+        life, *records = await session.values("life", *(f"j:{job_id}" for job_id in asked))
+        kinds = await session.kinds(life, (data for data in records if data is not None))
+        pairs = zip(asked, records, strict=True)
+        jobs += [None if data is None else read_job(job_id, data, kinds) for job_id, data in pairs]
+    return jobs
 
 
 async def bodies(scripts: Scripts, job_ids: Sequence[JobId]) -> list[Body | None]:
@@ -61,11 +66,12 @@ async def events(scripts: Scripts, after: str | None, limit: int) -> Feed:
     return Feed(entries=tuple(read_steps(steps or b"")), next=position.decode(), reset=missed == b"1")
 
 
-async def stats(scripts: Scripts, lines: Lines) -> Stats:
+async def stats(scripts: Scripts) -> Stats:
     """See `ports.JobReader.stats`."""
-    now, oldest, *counts = await scripts.run("stats")
+    session = await reading(scripts)
+    now, life, oldest, *counts = await session.run("stats")
     numbers = [int(count or 0) for count in counts]
-    kinds = await lines.up_to(len(numbers) // _COUNTS)
+    kinds = await session.up_to(life, len(numbers) // _COUNTS)
     lanes: dict[Lane, list[int]] = {}
     for place in range(len(numbers) // _COUNTS):
         lane = kinds[place + 1][0]

@@ -5,19 +5,20 @@ from typing import Final
 from tidegate.core.job import Lease, Owner, Token
 from tidegate.core.verbs import Reason, Reclaimed, ReclaimRequest
 from tidegate.engines.redis.codec import Kinds, instant, micros
-from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.records import read_job, read_life
 from tidegate.engines.redis.scripts import Scripts
+from tidegate.engines.redis.session import writing
 from tidegate.engines.redis.wire import Part
 
 _REASONS: Final = (Reason.EXPIRED, Reason.EXPIRED, Reason.OVERDUE, Reason.WAITED)
 """By the number that the store has for them; they count from 1."""
 
 
-async def reclaim(scripts: Scripts, lines: Lines, request: ReclaimRequest, nonce: str) -> list[Reclaimed]:
+async def reclaim(scripts: Scripts, request: ReclaimRequest, nonce: str) -> list[Reclaimed]:
     """See `ports.JobQueue.reclaim`; a thousand at most."""
-    now, *told = (part or b"" for part in await scripts.run("reclaim", nonce, *_asked(request)))
-    kinds = await lines.of(told[1::3])
+    session = await writing(scripts)
+    now, life, *told = (part or b"" for part in await session.run("reclaim", nonce, *_asked(request)))
+    kinds = await session.kinds(life, told[1::3])
     taken = zip(told[::3], told[1::3], told[2::3], strict=True)
     return [_reclaimed(request.owner, one, kinds, int(now)) for one in taken]
 

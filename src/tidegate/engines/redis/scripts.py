@@ -29,6 +29,9 @@ _FIRST_WRITE: Final = {
 }
 """An older server refuses a script in a full store iff its first write may take memory; these two do nothing."""
 
+_MARK: Final = "redis.call('SET', KEYS[1] .. 'waited', '')"
+"""WAIT knows only of its own connection's writes: a script that finds its work done needs one to wait for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -45,11 +48,11 @@ class Script:
 
 
 @cache
-def script(name: str, *, flagged: bool) -> Script:
+def script(name: str, *, flagged: bool, marked: bool = False) -> Script:
     """The script of a verb: the prelude that all share, then its own file.
 
     Its header says `-- flags: allow-oom` where it must work in a full store, too, `-- flags: no-writes` where it
-    only reads, and `-- flags:` where a full store shall refuse it.
+    only reads, and `-- flags:` where a full store shall refuse it. A `marked` one that may write does so always.
     """
     folder = files("tidegate.engines.redis") / "lua"
     own = (folder / f"{name}.lua").read_text(encoding="utf-8")
@@ -57,6 +60,8 @@ def script(name: str, *, flagged: bool) -> Script:
     if found is None:
         raise ValueError(f"lua/{name}.lua has no line of flags")
     flags = found.group(1)
+    if marked and flags != "no-writes":
+        own = f"{_MARK}\n{own}"
     text = linked("".join((folder / "shared" / part).read_text(encoding="utf-8") for part in _SHARED), own)
     if flagged:
         text = f"#!lua{f' flags={flags}' if flags else ''}\n{text}"
@@ -65,19 +70,29 @@ def script(name: str, *, flagged: bool) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), flags)
 
 
+def _writes(name: str) -> bool:
+    return script(name, flagged=True).writes
+
+
 class Scripts:
     """Calls of scripts on one store; `now` is sent from `clock` where there is one, else the server's is used."""
 
-    def __init__(self, links: Links, prefix: str, clock: Clock | None, *, replicated: float | None) -> None:
+    def __init__(self, links: Links, prefix: str, clock: Clock | None, *, writing: Links | None = None) -> None:
         self.links = links
+        self.writing = writing or links
+        """Those of the scripts that write, where each shall wait for a replica: what only reads does not wait."""
         self.prefix = prefix
         self._clock = clock
-        self._replicated = replicated
+        self._replicated = writing is not None
 
     async def run(self, name: str, *args: Part) -> Answer:
         """The answer of one verb's script, given KEYS[1] = the prefix, ARGV[1] = now, and `args`."""
-        wire = await self.links.here().wire()
-        wanted = script(name, flagged=wire.version >= _FLAGGED)
+        links = self.writing if _writes(name) else self.links
+        return await self.run_on(await links.here().wire(), name, *args)
+
+    async def run_on(self, wire: Wire, name: str, *args: Part) -> Answer:
+        """The same over a connection that is open."""
+        wanted = script(name, flagged=wire.version >= _FLAGGED, marked=self._replicated)
         now = "" if self._clock is None else str(stamp(self._clock.now()))
         try:
             reply = await self._call(wire, wanted, "EVALSHA", wanted.digest, 1, self.prefix, now, *args)
@@ -87,13 +102,16 @@ class Scripts:
 
     async def values(self, *names: str) -> Answer:
         """What stands at these keys, None where nothing does, at one instant."""
-        reply = await self.links.here().ask("MGET", *(self.prefix + name for name in names))
-        return cast("Answer", reply)
+        return await self.values_on(await self.links.here().wire(), *names)
+
+    async def values_on(self, wire: Wire, *names: str) -> Answer:
+        """The same over a connection that is open."""
+        return cast("Answer", await wire.ask("MGET", *(self.prefix + name for name in names)))
 
     async def _call(self, wire: Wire, wanted: Script, *parts: Part) -> Reply:
         reply = await wire.ask(*parts)
-        if self._replicated is not None and wanted.writes:
-            replicas = await wire.ask("WAIT", 1, int(self._replicated * 500))
+        if self._replicated and wanted.writes:
+            replicas = await wire.ask("WAIT", 1, int(wire.deadline * 500))
             if replicas == 0:
                 raise EngineUnavailable("no replica has the write yet: it is not known whether it will be kept")
         return reply

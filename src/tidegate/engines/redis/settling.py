@@ -1,6 +1,7 @@
 """settle: end runs."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Final, assert_never
 
@@ -9,14 +10,18 @@ from tidegate.core.failure import Failure
 from tidegate.core.job import Bury, Cancel, Defer, Ending, Refund, Retry, Settlement, Succeed
 from tidegate.core.verbs import Settled
 from tidegate.engines.redis.codec import MOST_INLINE, write_failure, write_lane, write_success
-from tidegate.engines.redis.drafting import Draft, after, draft
+from tidegate.engines.redis.drafting import LONGEST_TEXT, Draft, after, draft
 from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.scripts import Scripts
+from tidegate.engines.redis.session import writing
 from tidegate.engines.redis.wire import Part
 from tidegate.errors import InvalidInput
 
 BATCH: Final = 200
 """Endings that one script applies at most."""
+
+_SHORT_NOTE: Final = LONGEST_TEXT // 4
+"""Characters of a note that fit however they are written."""
 
 _REFUNDS: Final[dict[Refund | None, Part]] = {
     None: "",
@@ -29,7 +34,7 @@ _REFUNDS: Final[dict[Refund | None, Part]] = {
 _SETTLED: Final = {answer.value.encode(): answer for answer in Settled}
 
 
-async def settle(scripts: Scripts, lines: Lines, endings: Sequence[Ending]) -> list[Settled]:
+async def settle(scripts: Scripts, endings: Sequence[Ending]) -> list[Settled]:
     """See `ports.JobQueue.settle`."""
     drafts = [[draft(job) for job in ending.then] for ending in endings]
     if any(job.spec.idempotency_key is not None for ending in endings for job in ending.then):
@@ -37,8 +42,9 @@ async def settle(scripts: Scripts, lines: Lines, endings: Sequence[Ending]) -> l
     answers: list[Settled] = []
     for first in range(0, len(endings), BATCH):
         batch = endings[first : first + BATCH]
-        told = await scripts.run("settle", *_asked(batch, drafts[first : first + BATCH], lines))
-        lines.note(told[len(batch) :])
+        session = await writing(scripts)
+        told = await session.tell_lines("settle", partial(_asked, batch, drafts[first : first + BATCH]))
+        session.lines.note(told[len(batch) :])
         answers += [_SETTLED[word or b""] for word in told[: len(batch)]]
     return answers
 
@@ -58,6 +64,8 @@ def _asked(endings: Sequence[Ending], drafts: Sequence[Sequence[Draft]], lines: 
 def _how(ending: Ending, settlement: Settlement) -> tuple[Part, ...]:
     """Its id, token, word and note, and what its kind needs."""
     job_id, token, (_, note) = ending.job_id, ending.token, steps.recorded(settlement)
+    if len(note) > _SHORT_NOTE:
+        note = note.encode()[:LONGEST_TEXT].decode(errors="ignore")
     match settlement:
         case Succeed():
             return job_id, token, "succeed", note, write_success(settlement)

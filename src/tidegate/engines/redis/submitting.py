@@ -8,8 +8,8 @@ from typing import Final
 from tidegate.core.job import JobId, NewJob
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.engines.redis.drafting import Draft, draft, key_field
-from tidegate.engines.redis.lines import Lines
 from tidegate.engines.redis.scripts import Scripts
+from tidegate.engines.redis.session import writing
 
 BATCH: Final = 500
 """Jobs that one script accepts at most; a larger batch is several steps."""
@@ -20,18 +20,18 @@ _UNDER_WAY: Final = 3
 _TOLD: Final = {b"=": Submission.REPLAYED, b"!": Submission.CONFLICT}
 
 
-async def submit(scripts: Scripts, lines: Lines, jobs: Sequence[NewJob]) -> list[Receipt]:
+async def submit(scripts: Scripts, jobs: Sequence[NewJob]) -> list[Receipt]:
     """See `ports.JobQueue.submit`."""
     drafts = [draft(job) for job in jobs]
     if len(drafts) <= BATCH:
-        return await _submit(scripts, lines, drafts)
+        return await _submit(scripts, drafts)
     steps = deque[asyncio.Task[list[Receipt]]]()
     receipts: list[Receipt] = []
     try:
         for first in range(0, len(drafts), BATCH):
             if len(steps) == _UNDER_WAY:
                 receipts += await steps.popleft()
-            steps.append(asyncio.create_task(_submit(scripts, lines, drafts[first : first + BATCH])))
+            steps.append(asyncio.create_task(_submit(scripts, drafts[first : first + BATCH])))
         while steps:
             receipts += await steps.popleft()
     finally:
@@ -46,10 +46,10 @@ async def _end(steps: Iterable[asyncio.Task[list[Receipt]]]) -> None:
     await asyncio.gather(*steps, return_exceptions=True)
 
 
-async def _submit(scripts: Scripts, lines: Lines, drafts: Sequence[Draft]) -> list[Receipt]:
-    args = [part for new in drafts for part in new.parts(lines)]
-    answer = await scripts.run("submit", *args)
-    lines.note(answer[len(drafts) :])
+async def _submit(scripts: Scripts, drafts: Sequence[Draft]) -> list[Receipt]:
+    session = await writing(scripts)
+    answer = await session.tell_lines("submit", lambda lines: [part for new in drafts for part in new.parts(lines)])
+    session.lines.note(answer[len(drafts) :])
     return [_receipt(new, told or b"") for new, told in zip(drafts, answer, strict=False)]
 
 

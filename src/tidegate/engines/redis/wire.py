@@ -4,12 +4,14 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeAlias, cast
 
 import hiredis
 
 from tidegate.engines.redis.faults import fault
-from tidegate.errors import EngineUnavailable
+from tidegate.engines.redis.lines import Lines
+from tidegate.errors import EngineUnavailable, InvalidInput
 
 Part: TypeAlias = bytes | str | int
 """A piece of a command."""
@@ -37,7 +39,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, deadline: float, hear: Hear) -> None:
         self._loop = asyncio.get_running_loop()
-        self._deadline = deadline
+        self.deadline = deadline
         self._hear = hear
         self._reader = hiredis.Reader(notEnoughData=_MORE)
         self._transport: asyncio.Transport | None = None
@@ -50,6 +52,8 @@ class Wire(asyncio.Protocol):
         self.lost = False
         self.version: tuple[int, ...] = ()
         """The server's, once it was greeted."""
+        self.lines = Lines()
+        """What was told on it of lines: the next connection may reach a server that has others."""
 
     # calls ----------------------------------------------------------------------------------------------------
 
@@ -63,10 +67,14 @@ class Wire(asyncio.Protocol):
         """Put a command in this tick's write; its reply to come."""
         if self.lost:
             raise EngineUnavailable("the connection to the store is closed")
+        try:
+            packed = _packed(parts)  # before anybody waits: a call that is not sent has no reply
+        except (UnicodeError, TypeError) as exc:
+            raise InvalidInput("text", "holds what can't be stored: it is no Unicode") from exc
         reply: asyncio.Future[Reply] = self._loop.create_future()
-        until = self._loop.time() + self._deadline
+        until = self._loop.time() + self.deadline
         self._asked.append((reply, until))
-        self._unsent.append(_packed(parts))
+        self._unsent.append(packed)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -92,6 +100,13 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
         self._fail(reason)
         self._hear(b"")
+
+    def abandon(self) -> None:
+        """Hang up where no loop runs any more that could close."""
+        if self._transport is not None and not self.lost:
+            with suppress(OSError):
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self.lost = True
 
     def _fail(self, reason: str) -> None:
         asked, self._asked, self._unsent = self._asked, deque(), []
@@ -121,7 +136,7 @@ class Wire(asyncio.Protocol):
             return
         _, until = self._asked[0]
         if until <= self._loop.time():
-            self.close(f"the store did not answer within {self._deadline:g} s")
+            self.close(f"the store did not answer within {self.deadline:g} s")
         else:
             self._watch = self._loop.call_at(until, self._check)
 

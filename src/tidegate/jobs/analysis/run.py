@@ -20,6 +20,9 @@ from tidegate.jobs.analysis.reading.raw import LeftOut, Raw
 from tidegate.jobs.analysis.reading.read import read
 
 VERSION = 1
+BY_RULES = "rules"
+"""Who found the insights; else the name of a model."""
+
 _READ, _TYPED, _FIGURED, _DRAWN = 0.4, 0.55, 0.75, 0.99
 
 
@@ -60,7 +63,7 @@ def examine(source: Path, *, name: str, progress: Progress, limits: Limits) -> F
         "kpis": to_json(figures),
     }
     insights = find_insights(Facts(kpis=figures, quality=quality, document=document))
-    document["insights"] = to_json(insights)
+    document["insights"], document["insights_by"] = to_json(insights), BY_RULES
     return Findings(table=table, kpis=figures, insights=insights, left_out=raw.left_out, document=document)
 
 

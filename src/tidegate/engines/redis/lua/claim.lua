@@ -2,7 +2,7 @@
 -- Leases ready jobs to one owner, and tells the news; `engines/memory/claiming.py` says in which order.
 -- ARGV: nonce, owner, lease_for, limit, share or "", number of turns, queue and quota of each, number of types, each,
 -- then upstream and number of what is held.
--- Answers now, more ("1" or ""), wake_at or "", overdue, version, "1" for a repeat, number of cancelling, each's id;
+-- Answers now, more ("1" or ""), wake_at or "", overdue, version, the store's life, "1" for a repeat, number of cancelling, each's id;
 -- then for each lease id, record, eras, large payload, its end where this is a repeat.
 local nonce, owner, lease_for, limit, share = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local turns, types, held, at = {}, {}, {}, 8
@@ -353,8 +353,9 @@ if waiting > 0 or not all_due then wake = now end
 local overdue = waiting + call('ZCOUNT', P .. 'leases', '-inf', now)
 if expiring and expiring <= now then overdue = overdue + call('ZCOUNT', P .. 'expiring', '-inf', now) end
 local cancelling = call('SMEMBERS', P .. 'cancelling:' .. owner)
+local counted = call('MGET', P .. 'version', P .. 'life')
 local answers = {digits(now), (more or not all_due) and '1' or '', wake and digits(math.max(wake, now)) or '',
-  digits(math.min(overdue, SWEEP)), call('GET', P .. 'version') or '0', repeated and '1' or '', digits(#cancelling)}
+  digits(math.min(overdue, SWEEP)), counted[1] or '0', counted[2] or '', repeated and '1' or '', digits(#cancelling)}
 for _, id in ipairs(cancelling) do answers[#answers + 1] = id end
-for i, part in ipairs(leases) do answers[7 + #cancelling + i] = part end
+for i, part in ipairs(leases) do answers[8 + #cancelling + i] = part end
 return answers

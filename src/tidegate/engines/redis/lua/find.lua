@@ -6,11 +6,15 @@
 --   8 how many lines are known       9 the most jobs to look at
 --   10 how many matches to skip      11 how many are enough
 --   12 fields of the lines' counts whose sum is the total, "index" for the size of the index, or ""
--- Returns "lines" alone where there are more of them; else now, the total or nil, where to go on or nil at the end,
+--   13 the life of the store whose lines are known
+-- Returns "lines", the life and how many there are where others are known; else now, the life, the total or nil, where
+--   to go on or nil at the end,
 --   how many gates are shut and their names, then id and record of each match.
+local life = told_life()
 local wanted = ARGV[7] ~= '' and {} or nil
 if wanted then
-  if call('HLEN', P .. 'lines') ~= tonumber(ARGV[8]) then return {'lines'} end
+  local many = call('HLEN', P .. 'lines')
+  if many ~= tonumber(ARGV[8]) or life ~= ARGV[13] then return {'lines', life, digits(many)} end
   for n in ARGV[7]:gmatch('%d+') do wanted[tonumber(n)] = true end
 end
 local status = tonumber(ARGV[6])
@@ -119,7 +123,7 @@ local function total()
 end
 
 local shut = call('ZRANGEBYSCORE', P .. 'shut', '(' .. digits(now), '+inf')
-local answers = {digits(now), total(), not ended and last and digits(last) or false, digits(#shut)}
+local answers = {digits(now), life, total(), not ended and last and digits(last) or false, digits(#shut)}
 for _, name in ipairs(shut) do answers[#answers + 1] = name end
 for _, value in ipairs(matches) do answers[#answers + 1] = value end
 return answers

@@ -1,13 +1,16 @@
 -- flags: allow-oom
 -- Takes over leases that nobody keeps. ARGV: nonce, owner, limit, lease_for, overdue_by, number of dead owners, each,
 -- number of tokens to keep, each, "1" where only some jobs may be taken, their ids.
--- Answers now; then for each job id, record, end of the lease.
+-- Answers now, the store's life; then for each job id, record, end of the lease.
 local nonce, owner, limit, lease_for = ARGV[2], ARGV[3], math.min(tonumber(ARGV[4]), 1000), tonumber(ARGV[5])
 local late, dead, keep, kept, only, at = now - tonumber(ARGV[6]), {}, {}, tonumber(ARGV[8 + ARGV[7]]), nil, 8
 for i = 1, tonumber(ARGV[7]) do dead[ARGV[7 + i]] = true end
 at = 9 + ARGV[7]
 for i = 0, kept - 1 do keep[ARGV[at + i]] = true end
-if ARGV[at + kept] == '1' then only = {unpack(ARGV, at + kept + 1)} end
+if ARGV[at + kept] == '1' then
+  only = {}
+  for i = at + kept + 1, #ARGV do only[#only + 1] = ARGV[i] end
+end
 
 local function why(r) -- the reason to take a job, nil for none, and since when there is one
   if r[STATUS] == QUEUED then
@@ -85,7 +88,7 @@ if not call('ZSCORE', P .. 'nonces', nonce) then
     remember(nonce, lease_for)
   end
 end
-local answers = {digits(now)}
+local answers = {digits(now), told_life()}
 for _, r in ipairs(under(nonce, owner)) do
   local n = #answers
   answers[n + 1], answers[n + 2] = r[ID], r[VALUE] or encoded(r)

@@ -1,13 +1,15 @@
 -- flags: allow-oom
--- Ends runs, each with its follow-up jobs. ARGV: the number of endings; for each id, token, how, note, and for
+-- Ends runs, each with its follow-up jobs. ARGV: the life of the store that gave lines' numbers; the number of endings;
+-- for each id, token, how, note, and for
 --   "succeed" the outcome          "retry" the outcome, when            "defer" the outcome ("" keeps the error), when,
 --   "bury" the outcome, refund     "cancel" nothing more                refund, lane as JSON ("" for its own);
 -- then the number of large results, and for each the number of its ending and the result; then for each follow-up job
 -- the number of its ending, and the job as for submit. A refund is "", 1 upstream fault, 2 crash or 3 interruption.
--- Answers for each "applied", "cancelling" or "lost"; then name and number of lines the caller had no number for.
+-- Answers for each "applied", "cancelling" or "lost"; then the life, name and number of lines the caller had no number
+-- for. "lines" alone: the numbers are not known.
 local WIDTHS = {succeed = 5, retry = 6, defer = 8, bury = 6, cancel = 4}
-local number, starts, ids, answers, results, follow, followed = tonumber(ARGV[2]), {}, {}, {}, {}, {}, {}
-local at = 3
+local number, starts, ids, answers, results, follow, followed = tonumber(ARGV[3]), {}, {}, {}, {}, {}, {}
+local at = 4
 for i = 1, number do
   starts[i], ids[i] = at, ARGV[at]
   at = at + WIDTHS[ARGV[at + 2]]
@@ -163,6 +165,7 @@ for n, many in pairs(succeeded) do
   tally(n, 'running', -many)
   tally(n, 'succeeded', many)
 end
+if stale then return {'lines'} end
 commit()
-for _, told in ipairs(learned) do answers[#answers + 1] = told end
+tell_lines(answers)
 return answers

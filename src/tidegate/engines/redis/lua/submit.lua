@@ -1,11 +1,12 @@
 -- flags:
 -- Accepts jobs, each once: an id or an idempotency key seen before is told, and changes nothing.
--- ARGV: for each job id, line (its number or name), when, record, large payload.
+-- ARGV: the life of the store that gave the lines' numbers; for each job id, line (its number or name), when, record,
+-- large payload.
 -- Answers for each job "" where it is new, "=" or "!" and the first job's id where it is known with the same or with
--- another fingerprint; then name and number of the lines that were named.
+-- another fingerprint; then the life, name and number of the lines that were named. "lines" alone: numbers are not known.
 local ids, asked, users, keys, prints = {}, {}, {}, {}, {}
 local fields, known, answers = {}, {}, {}
-for job = 2, #ARGV, 5 do
+for job = 3, #ARGV, 5 do
   local n = #ids + 1
   ids[n], asked[n] = ARGV[job], P .. 'j:' .. ARGV[job]
   users[n], keys[n], prints[n] = texts_of(ARGV[job + 3])
@@ -38,9 +39,10 @@ for i, id in ipairs(ids) do
   else
     answers[i], known[id] = '', fingerprint
     if key ~= '' then firsts[key], first_prints[key] = id, fingerprint end
-    accept(5 * i - 3, users[i], key, fingerprint)
+    accept(5 * i - 2, users[i], key, fingerprint)
   end
 end
+if stale then return {'lines'} end
 commit()
-for _, told in ipairs(learned) do answers[#answers + 1] = told end
+tell_lines(answers)
 return answers

@@ -18,12 +18,14 @@ FUNCTIONS: Final = (
     "gates_of",
     "line_of",
     "terms_of",
+    "recall",
     "place",
     "accept",
     "enter",
     "submit",
     "promote",
     "admits",
+    "unpace",
     "claim",
     "renew",
     "settle",
@@ -42,7 +44,7 @@ FUNCTIONS: Final = (
 def make_all() -> None:
     """Make the tables and the functions, in the schema that the version table is in."""
     schema = op.get_context().version_table_schema
-    _run(f"SET LOCAL search_path = {schema or 'tidegate'}, pg_temp")
+    _run(f'SET LOCAL search_path = "{schema or "tidegate"}", pg_temp')
     for statement in (_TEXTS / "tables.sql").read_text(encoding="utf-8").split("\n\n"):
         _run(statement)
     install(*FUNCTIONS)

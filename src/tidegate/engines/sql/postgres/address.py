@@ -50,7 +50,7 @@ class Address:
 
 @cache
 def _renamed(text: str, schema: str) -> str:
-    return _OURS.sub(f"{schema}.", text)
+    return _OURS.sub(f'"{schema}".', text)
 
 
 def address(url: str) -> Address:

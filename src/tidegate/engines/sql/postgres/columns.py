@@ -7,7 +7,7 @@ from tidegate.core.job import Lane, Retention
 from tidegate.engines.sql.codec import micros, read_tags, write_tags
 from tidegate.engines.sql.drafting import Draft
 from tidegate.engines.sql.postgres.rows import uuids
-from tidegate.engines.sql.postgres.store import Store
+from tidegate.engines.sql.postgres.store import Numbers, Store
 from tidegate.errors import InvalidInput
 
 Column: TypeAlias = Sequence[object]
@@ -24,6 +24,7 @@ _NONE: Final[tuple[Column, ...]] = ((),) * len(ARRAYS)
 _LINES: Final = "SELECT id, queue, upstream, parents, type FROM tidegate.lines"
 _MAKE_LINE: Final = "SELECT tidegate.line_of($1, $2, $3, $4)"
 _TERMS: Final = "SELECT tidegate.terms_of($1, $2, $3, $4)"
+_RECALL: Final = "SELECT tidegate.recall($1::integer[], $2::integer[])"
 
 
 def arrays(first: int, types: Sequence[str]) -> str:
@@ -46,28 +47,33 @@ async def columns(store: Store, drafts: Sequence[Draft]) -> tuple[Column, ...]:
     """
     if not drafts:
         return _NONE
-    await _know(store, drafts)
+    numbers = await _know(store, drafts)
     if len(uuids(draft.new.id for draft in drafts)) != len({draft.new.id for draft in drafts}):
         raise InvalidInput("id", "must be a UUID, written with lower-case digits and hyphens")
-    rows = [_row(store, draft) for draft in drafts]
+    rows = [_row(numbers, draft) for draft in drafts]
     lanes: Sequence[Column] = ((), (), (), ())
     if any(row[1] is None for row in rows):
         lanes = tuple(zip(*(_line(draft) for draft in drafts), strict=True))
     return (*zip(*rows, strict=True), *lanes)
 
 
-async def make_lines(store: Store, drafts: Sequence[Draft]) -> None:
-    """Make the lines of some drafts beforehand, so that nobody waits for the transaction that accepts them."""
+async def sure_columns(store: Store, drafts: Sequence[Draft]) -> tuple[Column, ...]:
+    """The same for a transaction that others neither wait for nor show their newest lines: those are made beforehand,
+    and are there; raises EngineUnavailable."""
+    numbers = store.numbers
     for draft in drafts:
         spec = draft.new.spec
-        if (spec.lane, spec.type) not in store.line_ids:
-            ((store.line_ids[spec.lane, spec.type],),) = await store.fetch(_MAKE_LINE, *_line(draft))
+        if (spec.lane, spec.type) not in numbers.lines:
+            ((numbers.lines[spec.lane, spec.type],),) = await store.fetch(_MAKE_LINE, *_line(draft))
+    asked = await columns(store, drafts)
+    await store.fetch(_RECALL, list(set(asked[1])), list(set(asked[2])))
+    return asked
 
 
-def _row(store: Store, draft: Draft) -> tuple[object, ...]:
+def _row(numbers: Numbers, draft: Draft) -> tuple[object, ...]:
     new, spec = draft.new, draft.new.spec
     tags, expires_at, _, timeout, terms, *rest = draft.columns
-    line_id, terms_id = store.line_ids.get((spec.lane, spec.type)), store.terms_ids[str(terms)]
+    line_id, terms_id = numbers.lines.get((spec.lane, spec.type)), numbers.terms[str(terms)]
     head = (new.id, line_id, terms_id, spec.user_id, spec.priority, draft.run_at, draft.delay)
     return (*head, tags, expires_at, timeout, *rest, new.payload)
 
@@ -77,16 +83,18 @@ def _line(draft: Draft) -> tuple[str, str | None, str, str]:
     return lane.queue, lane.upstream, write_tags(lane.parents), draft.new.spec.type
 
 
-async def _know(store: Store, drafts: Sequence[Draft]) -> None:
+async def _know(store: Store, drafts: Sequence[Draft]) -> Numbers:
     """Learn the numbers of lines and terms; terms are made at need, in a transaction of their own."""
-    if any((draft.new.spec.lane, draft.new.spec.type) not in store.line_ids for draft in drafts):
+    numbers = store.numbers
+    if any((draft.new.spec.lane, draft.new.spec.type) not in numbers.lines for draft in drafts):
         for number, queue, upstream, parents, type_ in await store.fetch(_LINES):
             lane = Lane(queue=queue, upstream=upstream, parents=read_tags(parents))
-            store.line_ids[lane, type_] = number
+            numbers.lines[lane, type_] = number
     for draft in drafts:
         terms = str(draft.columns[4])
-        if terms not in store.terms_ids:
-            store.terms_ids[terms] = await _terms(store, terms, draft.new.spec.retention)
+        if terms not in numbers.terms:
+            numbers.terms[terms] = await _terms(store, terms, draft.new.spec.retention)
+    return numbers
 
 
 async def _terms(store: Store, terms: str, retention: Retention) -> int:

@@ -109,7 +109,7 @@ class PostgresEngine:
         """The same inside the transaction that the caller has open on his asyncpg `connection` to this database.
 
         The jobs exist if and only if he commits. Meanwhile nobody else waits for him: who submits the same id or
-        key is told BUSY. Outside of a transaction the call commits at once.
+        key is told BUSY. Raises InvalidInput outside of a transaction.
         """
         if not isinstance(connection, asyncpg.Connection):
             raise TypeError(f"submit_in() takes an asyncpg connection, not a {type(connection).__name__}")

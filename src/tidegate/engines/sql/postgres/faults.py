@@ -32,6 +32,10 @@ def told(exc: BaseException) -> TidegateError:
             return InvalidInput("", f"a value is out of what PostgreSQL can keep ({_name(exc)})")
         case asyncpg.InterfaceError() if isinstance(exc, ValueError):
             return InvalidInput("", f"a value is out of what PostgreSQL can keep ({_name(exc)})")
+        case asyncpg.ProgramLimitExceededError():
+            return InvalidInput("", "a name, key or id is too long for PostgreSQL to look up: keep each under 2 kB")
+        case asyncpg.ForeignKeyViolationError():
+            return EngineUnavailable("the store has lost lanes that this process remembered: try again")
         case asyncpg.PostgresError():
             return _answered(exc)
         case TimeoutError():
@@ -63,6 +67,13 @@ def refused(exc: BaseException, where: Address) -> TidegateError:
         case asyncpg.UndefinedObjectError() | asyncpg.CantChangeRuntimeParamError():
             named = ", ".join(sorted(where.options))
             return ConfigError(f"the URL has an option that neither Tidegate nor PostgreSQL knows, among: {named}")
+        case asyncpg.DataError():
+            named = ", ".join(sorted(where.options))
+            return ConfigError(f"the URL gives an option a value that PostgreSQL refuses, among: {named}")
+        case asyncpg.TargetServerAttributeNotMatched():
+            return EngineUnavailable(
+                f"the store at {where.shown} takes no writes: it is a standby, or default_transaction_read_only is on"
+            )
         case ValueError() if str(exc).startswith("`sslmode`"):
             return ConfigError(f"sslmode={where.options.get('sslmode')}: must be one of {_SSL_MODES}")
         case ValueError():
@@ -74,9 +85,15 @@ def refused(exc: BaseException, where: Address) -> TidegateError:
         case ConnectionError() if "rejected SSL upgrade" in str(exc):
             return _no_tls(where)
         case OSError():
-            return EngineUnavailable(f"the store at {where.shown} can't be reached ({exc.strerror or _name(exc)})")
+            why = exc.strerror or _name(exc)
+            return EngineUnavailable(f"the store at {where.shown} can't be reached ({why}){_hint(where)}")
         case _:
             return told(exc)
+
+
+def _hint(where: Address) -> str:
+    """An @ that is not written as %40 ends the password, and the host begins behind it."""
+    return ": write %40 for @ in a password" if where.dsn.partition("?")[0].count("@") > 1 else ""
 
 
 def _no_tls(where: Address) -> TidegateError:

@@ -18,8 +18,8 @@ from tidegate.clock import token
 from tidegate.engines.bell import Bell
 from tidegate.engines.sql.postgres.address import Address
 from tidegate.engines.sql.postgres.faults import DRIVER
-from tidegate.engines.sql.postgres.pool import FAREWELL, Connect, Connection
-from tidegate.errors import EngineError
+from tidegate.engines.sql.postgres.pool import FAREWELL, Connect, Connection, end, hang_up
+from tidegate.errors import TidegateError
 
 PAUSE: Final = 0.002
 """Seconds between two NOTIFY of one process: a job that comes alone is told of at once."""
@@ -31,7 +31,7 @@ MOST_JOBS: Final = 100
 """Jobs whose end is told at a time; who waits for another finds it when he asks."""
 
 _PAYLOAD: Final = 7_000
-"""Characters of topics in one message; the server takes 8,000 bytes."""
+"""Bytes of topics in one message; the server takes 8,000 in all."""
 
 _PROBE: Final = timedelta(seconds=30)
 """How often a silent connection is asked whether it still lives."""
@@ -59,6 +59,7 @@ class Ear:
         self._untold: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._line: Connection | None = None
 
     def open(self) -> None:
         """Begin to listen and to tell, on the running loop."""
@@ -69,11 +70,17 @@ class Ear:
 
     async def close(self) -> None:
         """Stop both; what is still to be told is told."""
-        tasks, self._tasks, self._loop = self._tasks, [], None
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        tasks, self._tasks = self._tasks, []
+        loop, self._loop = self._loop, None
+        if loop is asyncio.get_running_loop():
+            for task in tasks:
+                task.cancel()
             await asyncio.wait(tasks)
+        elif loop is not None and loop.is_running():
+            for task in tasks:
+                loop.call_soon_threadsafe(task.cancel)
+        elif self._line is not None:
+            hang_up(self._line)
         if self._untold:
             await self._tell_once()
 
@@ -112,7 +119,7 @@ class Ear:
     async def _tell_once(self) -> None:
         with self._lock:
             topics, self._untold = self._untold, set()
-        with suppress(EngineError):  # a lost hint: whoever waited for it finds out when he polls
+        with suppress(TidegateError):  # a lost hint: whoever waited for it finds out when he polls
             await self._whisper(_NOTIFY, self._address.schema, list(self.messages(topics)))
 
     async def _patience(self) -> None:
@@ -126,27 +133,31 @@ class Ear:
                 await self._pressed.wait()
 
     def messages(self, topics: set[str]) -> Iterator[str]:
-        """What others are told of `topics`."""
+        """What others are told of `topics`; one that no message holds they find out when they poll."""
         jobs = sorted(topic for topic in topics if topic.startswith("job:"))[:MOST_JOBS]
         message, length = [self._name], 0
         for topic in (*sorted(topic for topic in topics if topic.startswith("queue:")), *jobs):
-            if length + len(topic.encode()) > _PAYLOAD:
+            size = len(msgspec.json.encode(topic)) + 1
+            if size > _PAYLOAD:
+                continue
+            if length + size > _PAYLOAD:
                 yield msgspec.json.encode(message).decode()
                 message, length = [self._name], 0
             message.append(topic)
-            length += 2 * len(topic.encode()) + 3
-        yield msgspec.json.encode(message).decode()
+            length += size
+        if len(message) > 1:
+            yield msgspec.json.encode(message).decode()
 
     # listening --------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
         while True:
             try:
-                connection = await self._connect()
+                self._line = connection = await self._connect()
                 try:
                     await self._hear(connection)
                 finally:
-                    connection.terminate()
+                    end(connection)
             except DRIVER:
                 pass  # meanwhile everybody polls
             await asyncio.sleep(_RETRY.total_seconds())
@@ -156,6 +167,7 @@ class Ear:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(self._address.schema, self._heard)
+        self._bell.ring_all()  # nobody heard what was told before
         while not lost.is_set():
             try:
                 async with asyncio.timeout(_PROBE.total_seconds()):

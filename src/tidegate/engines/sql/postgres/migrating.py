@@ -30,6 +30,7 @@ async def migrate(connection: Connection, where: Address) -> None:
     if stored == HEAD:
         return
     async with asyncio.timeout(_LONGEST), connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")  # others may migrate for longer than a call lasts
         await connection.execute(_LOCK, where.schema)
         stored = await _stored(connection, where)
         if stored != HEAD:  # nobody else brought it there meanwhile
@@ -56,7 +57,7 @@ async def _stored(connection: Connection, where: Address) -> str | None:
 async def _upgrade(connection: Connection, where: Address, stored: str | None) -> None:
     script = await asyncio.to_thread(_written, where.schema, stored)
     if not await connection.fetchval(_EXISTS, where.schema):  # a role that may not create one may use one
-        await connection.execute(f"CREATE SCHEMA {where.schema}")
+        await connection.execute(f'CREATE SCHEMA "{where.schema}"')
     await connection.execute(script)
 
 

@@ -22,6 +22,7 @@ OLDEST: Final = 15
 """The first major version of PostgreSQL that every statement here runs on."""
 
 _CONNECT_SECONDS: Final = 5.0
+_ISOLATION: Final = "read committed"
 _CHECK: Final = """
 SELECT current_setting('server_version'), version_num, pg_is_in_recovery(), current_setting('synchronous_commit'),
     current_setting('synchronous_standby_names') <> '', current_setting('fsync') = 'on'
@@ -35,7 +36,7 @@ async def open_store(where: Address, clock: Clock | None, bell: Bell) -> Store:
     try:
         connection = await connect()
         try:
-            _check_server(connection)
+            await _check_server(connection)
             await migrate(connection, where)
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
@@ -67,16 +68,36 @@ async def _dial(where: Address) -> Connection:
         timeout=min(_CONNECT_SECONDS, where.timeout.total_seconds()),
         statement_cache_size=0 if where.pooled else 256,
         target_session_attrs=SessionAttribute.any if where.pooled else SessionAttribute.read_write,
-        server_settings={"application_name": "tidegate"},
+        server_settings={"application_name": "tidegate"} if where.pooled else _session(where),
     )
 
 
-def _check_server(connection: Connection) -> None:
+def _session(where: Address) -> dict[str, str]:
+    """What holds on a connection of our own, whatever the role and the database say.
+
+    A lock orders what comes after it only where each statement sees what was committed before it. And the server goes
+    on with a call whose caller has gone: not longer than he would have waited.
+    """
+    timeout = int(where.timeout.total_seconds() * 1000)
+    return {
+        "application_name": "tidegate",
+        "default_transaction_isolation": _ISOLATION,
+        "statement_timeout": str(timeout),
+    }
+
+
+async def _check_server(connection: Connection) -> None:
     version = connection.get_server_version()
     if version.major < OLDEST:
         raise ConfigError(f"this server is PostgreSQL {version.major}: Tidegate needs {OLDEST} or newer")
     if connection.get_settings().server_encoding != "UTF8":
         raise ConfigError("this database is not in UTF-8: create one with ENCODING 'UTF8'")
+    isolation = await connection.fetchval("SHOW default_transaction_isolation")
+    if isolation != _ISOLATION:  # what a pooler gives can't be chosen here
+        raise ConfigError(
+            f"transactions are {isolation} behind this pooler: ALTER ROLE … SET default_transaction_isolation = "
+            f"'{_ISOLATION}'"
+        )
 
 
 class _Checked(msgspec.Struct, array_like=True):

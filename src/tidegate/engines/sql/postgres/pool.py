@@ -5,6 +5,7 @@ state needs not; and a connection that did not answer in time must not be waited
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias, TypeVar
@@ -98,6 +99,12 @@ class Pool:
         for connection in idle:
             connection.terminate()
 
+    def abandon(self) -> None:
+        """Drop all that is idle, from outside of a loop that runs no more."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            hang_up(connection)
+
     async def close(self) -> None:
         """Wait for what is under way, then say goodbye. Between two statements of a verb it is quiet for a moment."""
         with suppress(TimeoutError):  # their own time is over, too
@@ -107,6 +114,22 @@ class Pool:
                     await asyncio.sleep(_MOMENT)
         idle, self._idle = self._idle, []
         await asyncio.gather(*(_close(connection) for connection in idle))
+
+
+def end(connection: Connection) -> None:
+    """Drop a connection, whether its loop still runs or not."""
+    try:
+        connection.terminate()
+    except RuntimeError:
+        hang_up(connection)
+
+
+def hang_up(connection: Connection) -> None:
+    """Let the server end the session of a connection whose loop runs no more: the driver can't without it."""
+    transport: asyncio.BaseTransport | None = getattr(connection, "_transport", None)
+    if transport is not None:
+        with suppress(OSError):
+            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 async def _close(connection: Connection) -> None:

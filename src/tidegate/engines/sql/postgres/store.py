@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import asyncpg
@@ -47,8 +48,7 @@ class Store:
         self.pid = os.getpid()
         self.kinds: dict[int, tuple[Lane, str]] = {}  # by line; filled as they are met, for they never change
         self.terms: dict[int, str] = {}  # by number, as above
-        self.line_ids: dict[tuple[Lane, str], int] = {}
-        self.terms_ids: dict[str, int] = {}
+        self.numbers = Numbers()
         self._ticks = clock is None
         self._connect = connect
         self._lock = threading.Lock()
@@ -80,6 +80,9 @@ class Store:
                 if not left:
                     raise told(exc) from None
                 await asyncio.sleep(dice() * _PAUSE * 2 ** (TRIES - 1 - left))
+            except asyncpg.ForeignKeyViolationError as exc:
+                self.numbers = Numbers()  # a failover or a restore has lost what they stand for
+                raise told(exc) from None
             except asyncpg.ReadOnlySQLTransactionError as exc:
                 self._pool().forget()  # the primary became a standby: find the new one
                 raise told(exc) from None
@@ -124,19 +127,20 @@ class Store:
         if kept is None:
             kept = _Kept(Pool(self._connect, self.address.size, self.address.timeout.total_seconds()))
             with self._lock:
+                for gone in [known for known in self._pools if known.is_closed()]:
+                    self._pools.pop(gone).pool.abandon()
                 self._pools[loop] = kept
             kept.task = loop.create_task(self._keep(loop, kept), name="tidegate-postgresql-pool")
         return kept.pool
 
     async def _keep(self, loop: asyncio.AbstractEventLoop, kept: "_Kept") -> None:
         """Hold the pool of a loop until the store closes, or the loop ends and cancels this."""
-        try:
+        with suppress(asyncio.CancelledError):
             await kept.over.wait()
-        finally:
-            await kept.pool.close()
-            with self._lock:
-                del self._pools[loop]
-            kept.closed.set_result(None)
+        await kept.pool.close()
+        with self._lock:
+            self._pools.pop(loop, None)
+        kept.closed.set_result(None)
 
     async def open(self) -> None:
         """Connect, and begin to hear from other processes."""
@@ -147,12 +151,24 @@ class Store:
         """Finish what is under way on every loop, then let go of all connections."""
         await self._ear.close()
         with self._lock:
-            kept = {loop: kept for loop, kept in self._pools.items() if not loop.is_closed()}
+            kept = dict(self._pools)
+        running: list[asyncio.Future[None]] = []
         for loop, one in kept.items():
-            loop.call_soon_threadsafe(one.over.set)
-        running = [asyncio.wrap_future(one.closed) for loop, one in kept.items() if loop.is_running()]
+            if loop.is_running():
+                loop.call_soon_threadsafe(one.over.set)
+                running.append(asyncio.wrap_future(one.closed))
+            else:
+                one.pool.abandon()
         if running:
             await asyncio.wait(running, timeout=self.address.timeout.total_seconds())
+
+
+class Numbers:
+    """What lines and terms are called in statements, as far as this process has met them."""
+
+    def __init__(self) -> None:
+        self.lines: dict[tuple[Lane, str], int] = {}
+        self.terms: dict[str, int] = {}
 
 
 class _Kept:

@@ -9,10 +9,11 @@ import asyncpg
 from tidegate.core.job import JobId, NewJob
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.engines.sql.drafting import Draft
-from tidegate.engines.sql.postgres.columns import ARRAYS, AT_ONCE, Column, arrays, at_once, columns, cuts, make_lines
+from tidegate.engines.sql.postgres.columns import ARRAYS, AT_ONCE, Column, arrays, at_once, columns, cuts, sure_columns
 from tidegate.engines.sql.postgres.faults import DRIVER, told
 from tidegate.engines.sql.postgres.pool import Connection
 from tidegate.engines.sql.postgres.store import FLUSH, Store
+from tidegate.errors import InvalidInput
 
 _SUBMIT: Final = f"""
 SELECT * FROM tidegate.submit($1::bigint, $2::text, $3::text[], $4::boolean, $5::integer[], {arrays(6, ARRAYS)})
@@ -48,11 +49,11 @@ async def submit(store: Store, drafts: Sequence[Draft]) -> list[Receipt]:
 
 async def submit_in(store: Store, connection: Connection, drafts: Sequence[Draft]) -> list[Receipt]:
     """The same in the transaction of `connection`; who waits for these jobs is not woken."""
-    await make_lines(store, drafts)
-    asked = await columns(store, drafts)
+    if not connection.is_in_transaction():
+        raise InvalidInput("connection", "has no transaction open: call this in `async with connection.transaction():`")
+    asked = await sure_columns(store, drafts)
     try:
         rows = await _submit(store, connection, drafts, (_NOBODY, asked))
-        await connection.execute(FLUSH)  # as his transaction ends, even where it writes nothing else
     except DRIVER as exc:
         raise told(exc) from None
     return _receipts(drafts, rows)
@@ -75,7 +76,7 @@ async def _submit(
 
 
 async def _within(connection: Connection, sql: str, *arguments: object) -> "list[asyncpg.Record]":
-    """Fetch so that a failure does not spoil the transaction that the caller has open."""
+    """Fetch so that a failure does not spoil the transaction that a caller has open."""
     if not connection.is_in_transaction():
         return await connection.fetch(sql, *arguments)
     async with connection.transaction():

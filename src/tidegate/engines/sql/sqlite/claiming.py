@@ -101,9 +101,23 @@ def claim(session: Session, request: ClaimRequest, nonce: str) -> Claimed:
         return told(session, request, _still_held(session, request.owner, nonce), more_due=False)
     swept = sweep(session)
     promoted = promote(session)
+    _calm(session)
     drawn = _draw(session, request, all_live=swept)
     leases = _lease(session, request, nonce, drawn) if drawn else ()
     return told(session, request, leases, more_due=not (swept and promoted))
+
+
+def _calm(session: Session) -> None:
+    """What a clock set back, or a slower pace, left ahead of a whole burst shuts no gate for longer than that."""
+    ledger, now = session.ledger, session.now
+    calm, ledger.calm_at = ledger.calm_at <= now, now
+    ahead: list[tuple[str, int]] = []
+    for gate in () if calm else ledger.gates.values():
+        most = now + (gate.pace_burst or 0) * (gate.pace_period or 0)
+        if gate.paced_until is not None and gate.paced_until > most:
+            gate.paced_until = most
+            ahead.append((gate.name, most))
+    session.write(_PACED, ahead)
 
 
 def nonce_known(session: Session, nonce: str) -> bool:

@@ -5,6 +5,7 @@ serve costs no query; it is thrown away and read again after a transaction that 
 """
 
 import sqlite3
+import sys
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -97,8 +98,13 @@ class Ledger:
         self._served: set[int] = set()
         self.last_seq = self._number(_LAST_SEQ)
         self.last_version = self._number(_LAST_VERSION)
+        self.unpaced()
         self._load_lines()
         self._load_gates()
+
+    def unpaced(self) -> None:
+        """From now on it is not known that no gate's `paced_until` is further ahead than its pace has it."""
+        self.calm_at = sys.maxsize
 
     def _number(self, sql: str) -> int:
         ((number,),) = self._connection.execute(sql).fetchall()

@@ -60,6 +60,7 @@ def _set_gates(session: Session, swap: Swap) -> None:
     """Replace the gates of a document; a pace's last slot outlives that."""
     ledger = session.ledger
     before = [name for (name,) in session.connection.execute(_GATES_OF, (swap.kind, swap.key)).fetchall()]
+    ledger.unpaced()
     paced = {name: ledger.gates.pop(name).paced_until for name in before}
     session.run(_DROP_GATES, swap.kind, swap.key)
     if swap.value is None:

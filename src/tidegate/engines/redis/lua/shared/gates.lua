@@ -2,6 +2,13 @@
 local PLENTY = 2 ^ 60
 local gates = {} -- by name; false where there is none
 
+-- What a clock that was set back, or a slower pace, left ahead of a whole burst shuts no gate for longer than that.
+local function calm(g)
+  if not (g and g.period and g.paced and g.paced > now + g.burst * g.period) then return end
+  g.paced = now + g.burst * g.period
+  call('HSET', P .. 'gate:' .. g.name, 'paced', digits(g.paced))
+end
+
 local function gate(name)
   local g = gates[name]
   if g == nil then
@@ -9,6 +16,7 @@ local function gate(name)
     g = told[5] and {name = name, not_before = tonumber(told[1]), most = tonumber(told[2]), period = tonumber(told[3]),
       burst = tonumber(told[4]), era = tonumber(told[5]), paced = tonumber(told[6])} or false
     if g and g.most then g.running = tonumber(call('HGET', P .. 'running', told[5] .. ':' .. name) or 0) end
+    calm(g)
     gates[name] = g
   end
   return g

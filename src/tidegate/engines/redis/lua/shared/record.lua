@@ -17,7 +17,7 @@
 --   `h:<id>` the older part of a long history
 -- Numbered lines (`lines`: number -> name; `line_of`: name -> number; a name is the length of the type, ":", the type,
 --   and the lane as JSON [queue, upstream, [parent ...]]):
---   `line:<n>`   HASH waiting ready running succeeded dead failed cancelled (counts), reached (V), turn (the last)
+--   `line:<n>`   HASH waiting ready running succeeded dead failed cancelled (counts), reached (V), turn (the last), life
 --   `ready:<n>`  ZSET rank of those in line      `flows:<n>` ZSET "<priority>:<user>" -> the highest rank given
 --   `turns:<queue>` ZSET of lines with somebody in `ready`, by their last turn       `turn` the newest turn
 -- Members of these ZSETs are `member(r)`: 14 digits of seq, then the id; so equal scores go by seq:
@@ -32,7 +32,8 @@
 -- Others:
 --   `keys` HASH key -> 1 byte length of the id, the id, the fingerprint;  `forget` ZSET key -> when, once it ended
 --   `gate:<name>` HASH not_before most period burst era paced (until)     `running` HASH "<era>:<gate>" -> leases
---   `nonces` ZSET nonce -> until      `seq`, `version` counters
+--   `nonces` ZSET nonce -> until      `seq`, `version` counters     `life` of the store: another one's
+--     lines have other numbers
 --   `feed` STREAM, field s: up to 100 steps: 1 byte length of the id, the id, its number (4 bytes), history entry
 local P, call, pack, unpack_from, format = KEYS[1], redis.call, struct.pack, struct.unpack, string.format
 local char = string.char

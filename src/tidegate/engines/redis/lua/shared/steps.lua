@@ -3,12 +3,15 @@
 local function line(n)
   local l = lines[n]
   if not l then
-    local size, rest = (names[n] or call('HGET', P .. 'lines', n)):match('^(%d+):(.*)')
+    local name = names[n] or call('HGET', P .. 'lines', n)
+    if not name then return nil end
+    local size, rest = name:match('^(%d+):(.*)')
     local type_, told = rest:sub(1, size), cjson.decode(rest:sub(size + 1))
-    local own = call('HMGET', P .. 'line:' .. n, 'reached', 'turn')
+    local own = call('HMGET', P .. 'line:' .. n, 'reached', 'turn', 'life')
     local upstream = told[2] ~= cjson.null and told[2] or nil
     l = {n = n, queue = told[1], upstream = upstream, parents = told[3], type = type_, last = {}, given = {},
-      ready = 'ready:' .. n, reached = tonumber(own[1] or 0), turn = tonumber(own[2] or 0)}
+      ready = 'ready:' .. n, reached = tonumber(own[1] or 0), turn = tonumber(own[2] or 0),
+      life = own[3] or ''}
     lines[n] = l
   end
   return l
@@ -25,6 +28,12 @@ local function line_of(name) -- the number of a line, made at need
   names[name], names[n] = n, name
   pair(learned, name, digits(n))
   return n
+end
+
+local function tell_lines(answers) -- the store's life, name and number of each, once all is written
+  if #learned == 0 then return end
+  answers[#answers + 1] = told_life()
+  for _, told in ipairs(learned) do answers[#answers + 1] = told end
 end
 
 local flows = {} -- names of flows, by priority and user
@@ -193,6 +202,7 @@ end
 -- new jobs ---------------------------------------------------------------------------------------------------------
 
 local BIRTH = pack('<I4i8BI4I2', 1, now, EVENT.submitted, 0, 0)
+local stale = false -- whether a job was sent with the number of a line that another store gave
 local dues, indexes = {}, {} -- instants by what stands for them; keys of indexes by user
 
 local function due(when) -- an instant, or "+" and a delay
@@ -206,9 +216,15 @@ end
 
 local function texts_of(tail) return unpack_from('<I2c0I2c0I2c0', tail, 47) end -- user, key, fingerprint
 
-local function accept(job, user, key, fingerprint) -- `job` is where it stands in ARGV, as drafting.py says
+-- `job` is where it stands in ARGV, as drafting.py says; ARGV[2] is the life of the store that gave the lines' numbers.
+local function accept(job, user, key, fingerprint)
   local id, where, when, tail, payload = unpack(ARGV, job, job + 4)
-  local l, run_at, stage, rank = line(tonumber(where) or line_of(where)), due(when), WAITING, 0
+  local told = tonumber(where)
+  local l, run_at, stage, rank = line(told or line_of(where)), due(when), WAITING, 0
+  if told and not (l and l.life == ARGV[2]) then
+    stale = true
+    return
+  end
   local priority, _, expires_at = unpack_from('<BBi8', tail)
   seq = (seq or tonumber(call('GET', P .. 'seq') or 0)) + 1
   local number = format('%014d', seq)

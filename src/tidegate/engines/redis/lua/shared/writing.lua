@@ -9,6 +9,9 @@ local entries = {} -- of histories, without a note, by event and run
 local texts = {} -- numbers already written as text
 local line_keys = {} -- by number of the line
 local seq -- the newest, once it is known
+local life -- of the store, once it is known
+
+local function told_life() return life or call('MGET', P .. 'life')[1] or '' end -- never fails, as GET may
 
 local function save(r)
   if not changed[r[ID]] then
@@ -165,9 +168,19 @@ local function write_owners()
   end
 end
 
+local function lives() -- the store has a life from its first line on: it tells its lines' numbers from another's
+  life = call('GET', P .. 'life')
+  if life then return end
+  local t = call('TIME')
+  life = call('HLEN', P .. 'lines') == 0 and t[1] .. '.' .. t[2] or ''
+  return life ~= ''
+end
+
 local function commit() -- write all that was collected; another commit may follow
   expect_all()
+  if #named > 0 and lives() then call('SET', P .. 'life', life) end
   for i = 1, #named, 2 do
+    if life ~= '' then call('HSET', P .. 'line:' .. named[i], 'life', life) end
     call('HSET', P .. 'lines', named[i], named[i + 1])
     call('HSET', P .. 'line_of', named[i + 1], named[i])
   end
@@ -193,7 +206,7 @@ local function commit() -- write all that was collected; another commit may foll
   end
   local rung = {}
   for topic in pairs(topics) do rung[#rung + 1] = topic end
-  if #rung > 0 then call('PUBLISH', P .. 'hints', table.concat(rung, '\n')) end
+  if #rung > 0 then redis.pcall('PUBLISH', P .. 'hints', table.concat(rung, '\n')) end
   born, keyed, saved, changed, adds, removes, marks, unmarks, counts = {}, {}, {}, {}, {}, {}, {}, {}, {}
   deleted, steps, topics, named = {}, {}, {}, {}
 end

@@ -99,6 +99,7 @@ BEGIN
         SELECT b.seq, b.run_at, b.run_at,
             CASE WHEN b.due THEN coalesce(b.rank, max(
                 CASE WHEN b.k = 1 AND b.due THEN greatest(
+                    0,
                     (SELECT lines.reached FROM lines WHERE lines.id = b.line_id),
                     (
                         SELECT jobs.rank FROM jobs

@@ -104,7 +104,7 @@ BEGIN
                     ELSE '{}' END AS gates
             FROM (
                 SELECT lines.id, lines.upstream, lines.turn, lines.gates FROM lines
-                WHERE lines.queue = _queues[_q] AND lines.type = ANY (_types) ORDER BY lines.turn, lines.id OFFSET 0
+                WHERE lines.queue = _queues[_q] AND lines.type = ANY (_types) ORDER BY lines.turn, lines.made OFFSET 0
             ) AS ordered
             WHERE EXISTS (
                 SELECT 1 FROM jobs
@@ -131,6 +131,10 @@ BEGIN
                         _burst[_g] := _gate.pace_burst;
                         _era[_g] := _gate.era;
                         _paced[_g] := _gate.paced_until;
+                        IF _paced[_g] > _now + _burst[_g] * _period[_g] THEN
+                            _paced[_g] := _now + _burst[_g] * _period[_g];
+                            PERFORM unpace(_name, _at);
+                        END IF;
                         _running[_g] := CASE WHEN _gate.most IS NOT NULL THEN (
                             SELECT count(*) FROM lease_gates
                             WHERE lease_gates.gate = _name AND lease_gates.era = _gate.era
@@ -317,7 +321,8 @@ BEGIN
             NULL::bigint, NULL::boolean, NULL::bigint, NULL::text[], NULL::bigint, NULL::bigint, NULL::boolean
         FROM run AS j JOIN specs ON specs.seq = j.seq ORDER BY j.o;
         UPDATE gates SET paced_until = a.paced FROM unnest(_names, _paced, _period) AS a(name, paced, period)
-        WHERE gates.name = a.name AND a.period IS NOT NULL AND gates.paced_until IS DISTINCT FROM a.paced;
+        WHERE gates.name = a.name AND a.name = ANY (_locked) AND a.period IS NOT NULL
+            AND gates.paced_until IS DISTINCT FROM a.paced;
         FOR _p IN
             SELECT a.p FROM unnest(_turn_of) WITH ORDINALITY AS a(turn, p) WHERE a.turn > _plenty ORDER BY a.turn
         LOOP

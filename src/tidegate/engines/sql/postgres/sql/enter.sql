@@ -7,7 +7,8 @@
 -- _flow_lines, _flow_users and _flow_priorities say what they are; _flows is that of each job, and _nths the job's
 -- place among those of its flow, empty where there is but one flow.
 -- _channel, _hints: what listeners are told. With it the commit waits for no flush, and NOTIFY's lock on the server is
--- short: the caller flushes before he tells anybody that the jobs are there. NULL in a transaction of his own.
+-- short: the caller flushes before he tells anybody that the jobs are there. NULL in a transaction of his own, which
+-- may see no line that is newer than itself: he has looked for them (`recall`), and here they count as new.
 CREATE OR REPLACE FUNCTION enter(
     _at bigint, _channel text, _hints text[],
     _ids uuid[], _line_ids integer[], _terms_ids integer[], _user_ids text[], _priorities smallint[],
@@ -29,17 +30,18 @@ AS $$
 DECLARE
     _now bigint := coalesce(_at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
     _bases bigint[] := ARRAY(
-        SELECT greatest(lines.reached, (
+        SELECT greatest(0, lines.reached, (
             SELECT jobs.rank FROM jobs
             WHERE jobs.line_id = a.line_id AND jobs.user_id = a.user_id AND jobs.priority = a.priority
                 AND jobs.stage IN (1, 2)
             ORDER BY jobs.rank DESC LIMIT 1
         ))
         FROM unnest(_flow_lines, _flow_users, _flow_priorities) WITH ORDINALITY AS a(line_id, user_id, priority, o)
-        JOIN lines ON lines.id = a.line_id ORDER BY a.o
+        LEFT JOIN lines ON lines.id = a.line_id ORDER BY a.o
     );
 BEGIN
     IF _channel IS NOT NULL THEN
+        PERFORM recall(_flow_lines, _terms_ids);
         PERFORM set_config('synchronous_commit', 'off', true);
         PERFORM pg_notify(_channel, a.hint) FROM unnest(_hints) AS a(hint);
     END IF;

@@ -59,6 +59,9 @@ BEGIN
     IF cardinality(_events) = 1 THEN
         _events := array_fill(_events[1], ARRAY[_n]);
     END IF;
+    IF _of <> '{}' THEN
+        PERFORM recall(_then_line_ids, _then_terms_ids);
+    END IF;
     -- what follows meets the jobs in another order than everybody else's, so they are all locked first
     IF 'queued' = ANY (_statuses) AND _n > 1 THEN
         PERFORM 1 FROM unnest(_ids) AS a(id) JOIN specs ON specs.id = a.id JOIN jobs ON jobs.seq = specs.seq

@@ -30,7 +30,10 @@ DECLARE
     _first_ids uuid[];
     _busy integer := 0;
 BEGIN
-    IF _channel IS NOT NULL THEN
+    IF _channel IS NULL THEN
+        PERFORM pg_logical_emit_message(true, 'tidegate', '');  -- his commit flushes what he is told of, too
+    ELSE
+        PERFORM recall(_line_ids, _terms_ids);
         PERFORM set_config('synchronous_commit', 'off', true);
         PERFORM pg_notify(_channel, a.hint) FROM unnest(_hints) AS a(hint);
     END IF;

@@ -4,8 +4,11 @@
 --
 -- The line of one lane and type. `gates` are the names of its lane's gates. `reached` is the highest rank claimed
 -- from it, `turn` when it last gave a job; a claim that finds the row locked leaves both to the other claim.
+-- Processes remember `id`, so it is drawn: a store that has lost its newest lines, by a failover or a restore, never
+-- gives a number that it gave before to another line. `made` counts.
 CREATE TABLE lines (
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id integer PRIMARY KEY DEFAULT 1 + (random() * 2147483646)::integer,
+    made bigint GENERATED ALWAYS AS IDENTITY,
     queue text COLLATE "C" NOT NULL,
     upstream text COLLATE "C",
     parents text COLLATE "C" NOT NULL,
@@ -19,9 +22,10 @@ CREATE TABLE lines (
 -- Numbers the turns of lines.
 CREATE SEQUENCE turns
 
--- What jobs were promised for their failures and their end, each text once; `kept_...` say it again for SQL.
+-- What jobs were promised for their failures and their end, each text once; `kept_...` say it again for SQL. The `id`
+-- is drawn as that of a line is.
 CREATE TABLE terms (
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id integer PRIMARY KEY DEFAULT 1 + (random() * 2147483646)::integer,
     terms text COLLATE "C" NOT NULL,
     kept_succeeded bigint NOT NULL,
     kept_failed bigint NOT NULL,
