@@ -17,6 +17,9 @@ from tidegate.engines.sql.postgres.engine import PostgresEngine
 from tidegate.errors import EngineUnavailable
 
 
+_SESSIONS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'tidegate'"
+
+
 async def test_each_threads_own_loop_may_call_the_verbs(harness: Harness) -> None:
     def submitted(_: int) -> JobId:
         (receipt,) = asyncio.run(harness.engine.submit([new_job()]))
@@ -38,6 +41,37 @@ async def test_a_loop_that_ends_leaves_no_connection_behind(database: str) -> No
         assert sessions <= 3
     await asyncio.sleep(0.1)
     assert await execute(database, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'tidegate'") == []
+
+
+async def test_loops_that_closed_without_a_goodbye_keep_no_connection_for_long(database: str) -> None:
+    def once(engine: PostgresEngine) -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(engine.submit([new_job()]))
+        loop.close()
+
+    async with PostgresEngine(database) as engine:
+        for _ in range(5):
+            await asyncio.to_thread(once, engine)
+        await asyncio.sleep(0.1)
+        assert len(await execute(database, _SESSIONS)) <= 3
+    await asyncio.sleep(0.1)
+    assert await execute(database, _SESSIONS) == []
+
+
+async def test_an_engine_whose_loop_is_closed_is_closed_on_another(database: str) -> None:
+    engine = PostgresEngine(database)
+
+    def opened() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(engine.__aenter__())
+        loop.run_until_complete(asyncio.sleep(0.2))
+        loop.close()
+
+    await asyncio.to_thread(opened)
+    await engine.check()
+    await engine.__aexit__()
+    await asyncio.sleep(0.1)
+    assert await execute(database, _SESSIONS) == []
 
 
 async def test_a_loop_that_goes_on_is_let_go_of_when_the_engine_closes(database: str) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conformance.build import LEASE, new_job, nonce, request
+from tests.conformance.build import LEASE, lane, new_job, nonce, request, turns
 from tests.faults.tcp_proxy import TcpProxy, tcp_proxy
 from tests.servers.postgres import PostgresServer, execute, new_database, port_of
 from tidegate.core.job import Ending, JobId, Lease, NewJob, Status, Succeed
@@ -207,6 +207,31 @@ async def test_an_engine_hears_again_after_its_ear_was_cut_off(database: str) ->
         assert await _end_sessions(database, "query LIKE 'LISTEN%'") == 2
         await asyncio.sleep(2)
         assert await _woken(one, other, 30) < 5
+
+
+async def test_who_waits_while_the_ear_is_cut_off_is_woken_once_it_hears_again(database: str) -> None:
+    async with PostgresEngine(database) as one, PostgresEngine(database) as other:
+        await asyncio.sleep(0.3)
+        await other.wait(["queue:default"], timedelta(seconds=0.1))
+        waiter = asyncio.create_task(other.wait(["queue:default"], timedelta(seconds=30)))
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await _end_sessions(database, "query LIKE 'LISTEN%'")
+        await one.submit([new_job()])
+        await waiter
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("queue", ["q" * 8_200, "\x01" * 3_000])
+async def test_a_queue_whose_name_fits_no_hint_takes_their_hints_from_no_others(database: str, queue: str) -> None:
+    async with PostgresEngine(database) as one, PostgresEngine(database) as other:
+        await asyncio.sleep(0.3)
+        first, second = new_job(lane=lane(queue=queue)), new_job(lane=lane(queue=queue))
+        await one.submit([first])
+        (lease,) = (await one.claim(request(turns=turns(queue)), nonce())).leases
+        await one.settle([Ending(job_id=first.id, token=lease.token, settlement=Succeed(), then=(second,))])
+        await asyncio.sleep(0.2)
+        assert await _woken(one, other, 30) < 10
 
 
 async def test_no_more_connections_than_the_url_allows(database: str) -> None:
