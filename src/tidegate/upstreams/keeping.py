@@ -1,6 +1,7 @@
 """Keep a process's views fresh, and tell the store what calls came to: one duty for all gates."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from tidegate.core.upstream import State, Upstream, quiet
 from tidegate.core.verbs import ClaimRequest, Document
 from tidegate.errors import EngineUnavailable
 from tidegate.ports import Engine
-from tidegate.telemetry.events import Emitter
+from tidegate.telemetry.events import Emitter, StoreBack, StoreDown
 from tidegate.upstreams.board import Board, StoreClock, View
 from tidegate.upstreams.folding import DEADLINE, Change, Folder
 from tidegate.upstreams.policies import GATES, KINDS, Policies
 from tidegate.upstreams.probes import Probes
 from tidegate.upstreams.tallies import Tallies
+
+_log = logging.getLogger(__name__)
 
 UNHEARD: Final = 2.0
 """Seconds without news from a worker's claims, after which they are asked for: an idle worker claims more often."""
@@ -60,6 +63,8 @@ class Keeper:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _folding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _heard: float = float("-inf")
+    _works: bool = False
+    _away_since: float | None = None
     clock: StoreClock = field(init=False)
     _folder: Folder = field(init=False)
 
@@ -74,7 +79,11 @@ class Keeper:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def saw(self, version: int, at: datetime) -> None:
-        """A claim brought news: the store's present, and the version of its newest document."""
+        """A worker's claim brought news: the store's present, and the version of its newest document."""
+        self._works = True
+        self._hear(version, at)
+
+    def _hear(self, version: int, at: datetime) -> None:
         self.clock.saw(at)
         self._heard = self.to.clock.monotonic()
         if version != self._newest:  # lower where the store failed over to a copy that lacks the newest writes
@@ -129,9 +138,27 @@ class Keeper:
         while True:
             try:
                 await self._round()
-            except EngineUnavailable:  # the worker says so, once an outage
+                self._answered()
+            except EngineUnavailable as exc:
+                self._unanswered(exc)
+                await asyncio.sleep(every)
+            except Exception as exc:  # a duty that silently ended would leave every view as it is
+                _log.error("what keeps the health of upstreams broke, and goes on", exc_info=exc)
                 await asyncio.sleep(every)
             await self._rest()
+
+    def _unanswered(self, error: EngineUnavailable) -> None:
+        """The store is away: said once, by a worker where this process has one."""
+        if self._away_since is None:
+            self._away_since = self.to.clock.monotonic()
+            if not self._works:
+                self.to.emit(StoreDown(error_type=type(error).__name__))
+
+    def _answered(self) -> None:
+        if self._away_since is not None:
+            away, self._away_since = self.to.clock.monotonic() - self._away_since, None
+            if not self._works:
+                self.to.emit(StoreBack(down_for=timedelta(seconds=away)))
 
     async def _rest(self) -> None:
         """Until there is something to tell or to hear, or for a second."""
@@ -178,7 +205,7 @@ class Keeper:
                 claimed = await self.to.engine.claim(request, self.to.nonce())
         except TimeoutError as exc:
             raise EngineUnavailable("the store did not answer in time") from exc
-        self.saw(claimed.version, claimed.at)
+        self._hear(claimed.version, claimed.at)
 
     async def _fold(self, gate: str) -> None:
         self._told[gate] = self.to.clock.monotonic()

@@ -97,7 +97,7 @@ async def test_a_store_that_is_away_is_tried_again_with_pauses_and_not_once_a_ca
             proxy.refuse = True
             proxy.cut()
             async with asyncio.timeout(5):
-                for _ in range(12):
+                for _ in range(4):
                     calls = [links.here().ask("PING") for _ in range(50)]
                     failures = await asyncio.gather(*calls, return_exceptions=True)
                     assert all(isinstance(failure, EngineUnavailable) for failure in failures)
