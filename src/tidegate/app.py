@@ -199,8 +199,8 @@ class Tidegate:
     ) -> JobHandle[Value]:
         """Accept a job in your own asyncpg transaction on PostgreSQL: it exists if and only if you commit.
 
-        Outside of a transaction the call commits at once. Raises as `submit` does, and ConfigError on a store that has
-        no such thing.
+        Raises as `submit` does, InvalidInput outside of a transaction, and ConfigError on a store that has no such
+        thing.
         """
         _check_call("submit_in", job, options)
         request = _request(job.name, payload, options, options.get("idempotency_key"))

@@ -84,10 +84,11 @@ print(asyncio.run(sessions()))
 
 
 @pytest.mark.parametrize(("case", "shown"), [("used_on_many", "True\n0\n"), ("opened_on_another", "0\n")])
-def test_loops_that_closed_without_a_goodbye_keep_no_connection(database: str, case: str, shown: str) -> None:
+async def test_loops_that_closed_without_a_goodbye_keep_no_connection(database: str, case: str, shown: str) -> None:
     command = [sys.executable, "-c", GOODBYE_LESS, database, case]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == shown, done.stderr
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    told, _ = await process.communicate()
+    assert told.decode() == shown
 
 
 async def test_a_loop_that_goes_on_is_let_go_of_when_the_engine_closes(database: str) -> None:

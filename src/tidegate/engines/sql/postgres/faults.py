@@ -59,27 +59,36 @@ def _answered(exc: asyncpg.PostgresError) -> TidegateError:
 
 def refused(exc: BaseException, where: Address) -> TidegateError:
     """The error that stands for a server that can't be opened: a ConfigError where only its settings can help."""
+    return _misset(exc, where) or _unreached(exc, where)
+
+
+def _misset(exc: BaseException, where: Address) -> TidegateError | None:
+    named = ", ".join(sorted(where.options))
     match exc:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             return ConfigError(f"PostgreSQL refuses this role or its password ({_shown(exc)})")
         case asyncpg.InvalidCatalogNameError():
             return ConfigError(f"there is no such database ({_shown(exc)}): create it, or name another")
         case asyncpg.UndefinedObjectError() | asyncpg.CantChangeRuntimeParamError():
-            named = ", ".join(sorted(where.options))
             return ConfigError(f"the URL has an option that neither Tidegate nor PostgreSQL knows, among: {named}")
         case asyncpg.DataError():
-            named = ", ".join(sorted(where.options))
             return ConfigError(f"the URL gives an option a value that PostgreSQL refuses, among: {named}")
-        case asyncpg.TargetServerAttributeNotMatched():
-            return EngineUnavailable(
-                f"the store at {where.shown} takes no writes: it is a standby, or default_transaction_read_only is on"
-            )
         case ValueError() if str(exc).startswith("`sslmode`"):
             return ConfigError(f"sslmode={where.options.get('sslmode')}: must be one of {_SSL_MODES}")
         case ValueError():
             return ConfigError("this PostgreSQL URL can't be read: use postgresql://user:password@host:5432/database")
         case asyncpg.InsufficientPrivilegeError():
             return ConfigError(f"this role may not make or change the store's schema: {_RIGHTS}")
+        case _:
+            return None
+
+
+def _unreached(exc: BaseException, where: Address) -> TidegateError:
+    match exc:
+        case asyncpg.TargetServerAttributeNotMatched():
+            return EngineUnavailable(
+                f"the store at {where.shown} takes no writes: it is a standby, or default_transaction_read_only is on"
+            )
         case TimeoutError():
             return EngineUnavailable(f"the store at {where.shown} did not answer in time")
         case ConnectionError() if "rejected SSL upgrade" in str(exc):

@@ -137,7 +137,7 @@ class Ear:
         jobs = sorted(topic for topic in topics if topic.startswith("job:"))[:MOST_JOBS]
         message, length = [self._name], 0
         for topic in (*sorted(topic for topic in topics if topic.startswith("queue:")), *jobs):
-            size = len(msgspec.json.encode(topic)) + 1
+            size = _size(topic)
             if size > _PAYLOAD:
                 continue
             if length + size > _PAYLOAD:
@@ -182,3 +182,11 @@ class Ear:
             return  # not one of ours
         if teller != self._name:
             self._bell.ring(topics)
+
+
+def _size(topic: str) -> int:
+    """The bytes that a topic takes in a message."""
+    try:
+        return len(msgspec.json.encode(topic)) + 1
+    except UnicodeEncodeError:
+        return _PAYLOAD + 1  # no text: the store refuses what it belongs to

@@ -63,27 +63,31 @@ async def _connect(where: Address) -> Connection:
 
 
 async def _dial(where: Address) -> Connection:
-    return await asyncpg.connect(
+    seconds = min(_CONNECT_SECONDS, where.timeout.total_seconds())
+    connection = await asyncpg.connect(
         where.dsn,
-        timeout=min(_CONNECT_SECONDS, where.timeout.total_seconds()),
+        timeout=seconds,
         statement_cache_size=0 if where.pooled else 256,
         target_session_attrs=SessionAttribute.any if where.pooled else SessionAttribute.read_write,
-        server_settings={"application_name": "tidegate"} if where.pooled else _session(where),
+        server_settings={"application_name": "tidegate"},
     )
+    try:
+        if not where.pooled:
+            await connection.execute(_session(where), timeout=seconds)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
-def _session(where: Address) -> dict[str, str]:
+def _session(where: Address) -> str:
     """What holds on a connection of our own, whatever the role and the database say.
 
     A lock orders what comes after it only where each statement sees what was committed before it. And the server goes
-    on with a call whose caller has gone: not longer than he would have waited.
+    on with a call whose caller has gone: not for longer than he would have waited.
     """
     timeout = int(where.timeout.total_seconds() * 1000)
-    return {
-        "application_name": "tidegate",
-        "default_transaction_isolation": _ISOLATION,
-        "statement_timeout": str(timeout),
-    }
+    return f"SET default_transaction_isolation = '{_ISOLATION}'; SET statement_timeout = {timeout}"
 
 
 async def _check_server(connection: Connection) -> None:
