@@ -206,6 +206,7 @@ async def test_a_text_that_can_t_be_sent_fails_its_own_call_alone(server: Valkey
 async def test_a_server_out_of_connections_is_unavailable_until_it_has_some(program: Path) -> None:
     with valkey(program, maxclients="4") as server:
         async with linked(server.url()) as links:
+            await asyncio.sleep(0.2)  # until the server has forgotten whoever asked whether it is up
             with ExitStack() as others:
                 for _ in range(12):
                     others.enter_context(socket.create_connection(("127.0.0.1", server.port)))

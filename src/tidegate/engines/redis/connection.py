@@ -80,6 +80,11 @@ class Link:
         if self._keeper is not None:
             await self._keeper.aclose()
 
+    def drop(self) -> None:
+        """Close the connection at once; the next call opens another."""
+        if self._wire is not None:
+            self._wire.close()
+
     def abandon(self) -> None:
         """End the connection of a loop that closed without a goodbye, so that nothing else can."""
         if self._wire is not None:
@@ -90,8 +95,7 @@ class Link:
         try:
             yield
         finally:
-            if self._wire is not None:
-                self._wire.close()
+            self.drop()
 
     def _tell(self, verb: str, channel: str) -> None:
         wire = self._wire

@@ -10,7 +10,7 @@ from typing import Final, cast
 from tidegate.clock import Clock
 from tidegate.engines.redis.codec import stamp
 from tidegate.engines.redis.connection import Links
-from tidegate.engines.redis.faults import ScriptUnknown
+from tidegate.engines.redis.faults import ReplicaMet, ScriptUnknown
 from tidegate.engines.redis.linking import linked
 from tidegate.engines.redis.wire import Part, Reply, Wire
 from tidegate.errors import EngineUnavailable
@@ -87,8 +87,15 @@ class Scripts:
 
     async def run(self, name: str, *args: Part) -> Answer:
         """The answer of one verb's script, given KEYS[1] = the prefix, ARGV[1] = now, and `args`."""
-        links = self.writing if _writes(name) else self.links
-        return await self.run_on(await links.here().wire(), name, *args)
+        return await self.run_on(await self.wire(writes=_writes(name)), name, *args)
+
+    async def wire(self, *, writes: bool) -> Wire:
+        """The connection for scripts that write, or for those that don't."""
+        try:
+            return await (self.writing if writes else self.links).here().wire()
+        except ReplicaMet:
+            self.links.here().drop()  # the reads of a server that was a primary once are old
+            raise
 
     async def run_on(self, wire: Wire, name: str, *args: Part) -> Answer:
         """The same over a connection that is open."""
