@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from tidegate.context import LocalFile
 from tidegate.core.ids import uuid7
 from tidegate.core.job import JobId
 from tidegate.engines import open_engine
+from tidegate.errors import EngineUnavailable
 from tidegate.handlers import Registry
 from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter
@@ -106,6 +107,8 @@ async def _health(engine: Engine, policies: Policies, emit: Emitter) -> AsyncIte
         ),
         policies,
     )
+    with suppress(EngineUnavailable):  # it is read again
+        await upstreams.keeper.refresh()
     keeping = asyncio.create_task(upstreams.keeper.work(), name="tidegate-upstreams")
     try:
         yield upstreams

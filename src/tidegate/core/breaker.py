@@ -103,8 +103,8 @@ def _opened(upstream: Upstream, until: datetime, why: str, present: Present) -> 
 
 
 def reset(upstream: Upstream, rules: Rules, present: Present, author: str) -> Upstream:
-    """Closed by an operator, whose former word is dropped; the flow ramps up as after a probe that succeeded."""
-    return _closed(replace(upstream, override=None), rules, present, "reset", author)
+    """Closed by an operator: no former word and no Retry-After holds; it ramps up as after a probe that succeeded."""
+    return _closed(replace(upstream, override=None, gate_until=None), rules, present, "reset", author)
 
 
 def _closed(upstream: Upstream, rules: Rules, present: Present, why: str, author: str = "") -> Upstream:
@@ -171,10 +171,19 @@ def _judged(upstream: Upstream, tally: Tally, rules: Rules, present: Present) ->
             return _refused(upstream, seen, rules, present)
         if seen.fault is Fault.RATE_LIMITED:
             until = present.now + rules.probing.limited
-            return _opened(upstream, max(until, upstream.gate_until or until), "its probe was rate limited", present)
+            return _again(upstream, max(until, upstream.gate_until or until), present)
         if REACTIONS[seen.fault].counts:
             return _trip(replace(upstream, block=None), rules, present, f"its probe failed: {seen.fault}")
     return upstream
+
+
+def _again(upstream: Upstream, until: datetime, present: Present) -> Upstream:
+    """Open on, for a little longer: that is told once, however often its probes are rate limited."""
+    why = "its probe was rate limited"
+    opened, newest = _opened(upstream, until, why, present), upstream.log[0] if upstream.log else None
+    if newest is None or (newest.to, newest.why) != (State.OPEN, why):
+        return opened
+    return replace(opened, log=(replace(newest, until=until), *upstream.log[1:]))
 
 
 def _hurried(upstream: Upstream, rules: Rules, present: Present, probing: timedelta | None) -> Upstream:

@@ -30,6 +30,9 @@ from tidegate.requests import JobRequest
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+LONGEST_WAIT: Final = timedelta(hours=1)
+"""What a client is told to wait at most: an operator's word without an end has one nobody knows of."""
+
 _CONTENT: Final = {
     "application/json": {
         "schema": {"$ref": "#/components/schemas/JobCreate"},
@@ -160,7 +163,7 @@ def _admit(face: Face, job: NewJob) -> None:
     shut = health.open_until(job.spec.lane)
     if shut is not None:
         upstream, until = shut
-        raise UpstreamOpen(upstream, retry_after=until - health.now())
+        raise UpstreamOpen(upstream, retry_after=min(until - health.now(), LONGEST_WAIT))
 
 
 async def _status(face: Face, job_id: str) -> Status | None:

@@ -36,8 +36,8 @@ class OverrideItem(Told):
 class UpstreamItem(Told):
     """The health of an upstream.
 
-    `until` is when the next job may be claimed at the earliest, null where that is now. `limit` is how many jobs may
-    run at once, null for any number; `waiting` and `running` count jobs of its lanes.
+    `until` is when the next job may be claimed at the earliest, null where that is now or nobody knows. `limit` is how
+    many jobs may run at once, null for any number; `waiting` and `running` count jobs of its lanes.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Routes that show the health of upstreams and let operators decide."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.core.query import Stats
-from tidegate.core.upstream import Overridden, Transition, Upstream, gate, shut_until, state
+from tidegate.core.upstream import FOREVER, Overridden, Transition, Upstream, gate, shut_until, state
 from tidegate.http.face import Face, UserId, told, user_of
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
@@ -109,7 +109,7 @@ class UpstreamRoutes:
         return UpstreamItem(
             name=name,
             state=state(upstream, now),
-            until=shut_until(upstream, now),
+            until=_end(shut_until(upstream, now)),
             why=upstream.why,
             rules=rules.name,
             parents=list(policies.parents(name)),
@@ -120,6 +120,10 @@ class UpstreamRoutes:
             running=sum(lane.running for lane in lanes),
             override=None if given is None else _override(given),
         )
+
+
+def _end(until: datetime | None) -> datetime | None:
+    return None if until is None or until >= FOREVER else until
 
 
 def _override(given: Overridden) -> OverrideItem:

@@ -1,14 +1,19 @@
 """What this process knows of every upstream and queue, and of the store's clock: read without a store call."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from tidegate.clock import Clock
 from tidegate.core.upstream import Upstream
 from tidegate.core.verbs import Document
+
+ANSWERS: Final = 8
+"""How many of the store's newest answers tell its present: about ten seconds' worth."""
 
 _decoder = msgspec.json.Decoder(Upstream)
 
@@ -40,22 +45,25 @@ def decode(value: bytes | None) -> Upstream:
 
 
 class StoreClock:
-    """The store's present, as far as its last answer tells."""
+    """The store's present, as its newest answers tell: the one that was under way the shortest tells it best.
+
+    Whoever hears of two faults compares when they were seen, so processes must agree on it to the millisecond.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: tuple[datetime, float] | None = None
+        self._origins: deque[datetime] = deque(maxlen=ANSWERS)
 
     def saw(self, at: datetime) -> None:
         """The store said just now that it is `at`."""
-        self._seen = at, self._clock.monotonic()
+        self._origins.append(at - self._passed())
 
     def now(self) -> datetime:
         """The present; this machine's where the store has not answered yet."""
-        if self._seen is None:
-            return self._clock.now()
-        at, then = self._seen
-        return at + timedelta(seconds=self._clock.monotonic() - then)
+        return max(self._origins) + self._passed() if self._origins else self._clock.now()
+
+    def _passed(self) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic())
 
 
 class Board:

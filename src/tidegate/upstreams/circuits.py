@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidegate.core.rules import RunRule
-from tidegate.core.upstream import FOREVER, Override, State, Upstream, shut_until
+from tidegate.core.upstream import FOREVER, Override, State, Transition, Upstream, shut_until
 from tidegate.upstreams.policies import QUEUES, gate_of
 from tidegate.upstreams.service import Upstreams
 
@@ -69,12 +69,16 @@ class QueueCircuits:
             is_paused=until is not None,
             paused_at=None if paused is None else paused.at,
             resumes_at=None if until is None or until >= FOREVER else until,
-            why="" if paused is None else paused.why,
+            why="" if paused is None else _why(paused),
         )
 
     async def _flushed(self, queue: str) -> QueueCircuit:
         await self._upstreams.keeper.flush(gate_of(QUEUES, queue))
         return self.known(queue)
+
+
+def _why(paused: Transition) -> str:
+    return f"paused by {paused.author or 'an operator'}" if paused.to == "override" else paused.why
 
 
 def _in_a_row(upstream: Upstream, rule: RunRule | None) -> int:

@@ -137,8 +137,8 @@ class Folder:
 
     def _tell(self, name: str, attempt: Attempt) -> None:
         """Of each transition, once in the whole fleet: by whoever's swap won."""
-        known = set(attempt.before.log)
-        for transition in reversed([each for each in attempt.after.log if each not in known]):
+        known = {(each.at, each.to) for each in attempt.before.log}
+        for transition in reversed([each for each in attempt.after.log if (each.at, each.to) not in known]):
             self.emit(UpstreamChanged(gate=name, transition=transition))
 
     async def _running(self, name: str) -> int:

@@ -23,8 +23,11 @@ from tidegate.upstreams.tallies import Tallies
 
 _log = logging.getLogger(__name__)
 
-UNHEARD: Final = 2.0
-"""Seconds without news from a worker's claims, after which they are asked for: an idle worker claims more often."""
+UNHEARD: Final = 1.7
+"""Seconds without news from a worker's claims, after which they are asked for: an idle worker claims more often.
+
+Looked at once a second: whoever has no worker and misses a hint is 2 s late, and no more.
+"""
 
 WORKERS_FIRST: Final = 0.05
 """Seconds that a worker of this process has to claim after a hint, before its news are asked for apart."""
@@ -134,16 +137,19 @@ class Keeper:
 
     async def work(self) -> None:
         """Go on until cancelled. While the store is away the views stay as they are, and tallies are kept."""
-        self._loop, every = asyncio.get_running_loop(), self.to.every.total_seconds()
+        self._loop, every, said = asyncio.get_running_loop(), self.to.every.total_seconds(), ""
         while True:
             try:
                 await self._round()
                 self._answered()
+                said = ""
             except EngineUnavailable as exc:
                 self._unanswered(exc)
                 await asyncio.sleep(every)
             except Exception as exc:  # a duty that silently ended would leave every view as it is
-                _log.error("what keeps the health of upstreams broke, and goes on", exc_info=exc)
+                if said != str(exc):
+                    said = str(exc)
+                    _log.error("what keeps the health of upstreams broke, and goes on", exc_info=exc)
                 await asyncio.sleep(every)
             await self._rest()
 

@@ -279,3 +279,14 @@ def test_each_transition_is_told_with_its_reason_and_no_more_are_kept_than_fit()
     for _ in range(60):
         circuit.decide(None)
     assert len(circuit.upstream.log) == 50
+
+
+def test_probes_that_are_rate_limited_in_a_row_are_told_once() -> None:
+    circuit = Circuit()
+    for _ in range(6):
+        circuit.bad(Fault.RATE_LIMITED)
+    for _ in range(5):
+        circuit.after(circuit.shut).bad(Fault.RATE_LIMITED)
+    newest, opened = circuit.upstream.log
+    assert (newest.why, newest.until) == ("its probe was rate limited", circuit.upstream.until)
+    assert opened.why == "6 faults in 60 s"

@@ -160,10 +160,10 @@ def test_a_reset_closes_drops_the_operator_s_word_and_ramps_up() -> None:
     assert (newest.to, newest.why, newest.author) == ("closed", "reset", "ada")
 
 
-def test_a_reset_forgets_no_retry_after() -> None:
+def test_a_reset_lifts_a_retry_after_too() -> None:
     circuit = Circuit().bad(retry_after=50)
     circuit.keep(reset(circuit.upstream, circuit.rules, circuit.present, "ada"))
-    assert circuit.shut == 50
+    assert circuit.shut == 0
 
 
 # pace and limit ---------------------------------------------------------------------------------------------------
