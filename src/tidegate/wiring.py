@@ -109,6 +109,7 @@ async def _health(engine: Engine, policies: Policies, emit: Emitter) -> AsyncIte
     )
     with suppress(EngineUnavailable):  # it is read again
         await upstreams.keeper.refresh()
+        await upstreams.keeper.declare()
     keeping = asyncio.create_task(upstreams.keeper.work(), name="tidegate-upstreams")
     try:
         yield upstreams

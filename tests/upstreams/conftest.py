@@ -1,6 +1,7 @@
 """Every claim about upstreams holds on every engine. Rules run at a sixtieth of their times: a minute is a second."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ POLICIES: Final = Policies(
     upstreams={
         "api": Known(rules=scaled(API, FASTER)),
         "other": Known(rules=scaled(API, FASTER)),
+        "narrow": Known(rules=replace(scaled(API, FASTER), limit=3)),
+        "inline": Known(rules=scaled(LLM, 400)),
         "llm": Known(rules=scaled(LLM, FASTER)),
         "model-a": Known(rules=scaled(API, FASTER), parents=("account", "provider")),
         "model-b": Known(rules=scaled(API, FASTER), parents=("account", "provider")),

@@ -231,3 +231,63 @@ async def test_five_rate_limits_pause_the_queue_content_and_it_resumes_by_itself
     for job in await house.all_ended(jobs):
         assert (job.status, job.attempts) == (Status.SUCCEEDED, 1)
     assert worker.running == running
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+async def test_jobs_that_wait_in_no_lane_find_out_that_an_upstream_is_well_by_one_probe(
+    house: House, *, threaded: bool
+) -> None:
+    provider, together, most = Provider(500), 0, 0
+
+    async def ask(ctx: Context) -> str:
+        nonlocal together, most
+        try:
+            async with ctx.upstream("inline"):
+                together += 1
+                most = max(most, together)
+                await asyncio.sleep(0.05)
+                together -= 1
+                provider.call()
+                return "asked"
+        except (UpstreamUnavailable, ProviderError):
+            return "made up"
+
+    def ask_in_a_thread(ctx: Context) -> str:
+        try:
+            with ctx.upstream("inline"):
+                provider.call()
+                return "asked"
+        except (UpstreamUnavailable, ProviderError):
+            return "made up"
+
+    house.job("ask", ask_in_a_thread if threaded else ask)
+    await house.worker()
+    await house.all_ended(await house.submit_many("ask", 8))
+    await eventually(lambda: _state(house, "upstream:inline") is State.OPEN)
+    health = house.system.upstreams
+    provider.status, most, calls = 200, 0, provider.calls
+    await eventually(lambda: _state(house, "upstream:inline") is State.HALF_OPEN, within=15)
+    jobs = await house.submit_many("ask", 8)
+    await house.all_ended(jobs)
+    results = [await house.result(job_id) for job_id in jobs]
+    assert b'"asked"' in results
+    assert threaded or most == 1
+    assert provider.calls - calls >= 1
+    await eventually(lambda: _state(house, "upstream:inline") is State.CLOSED)
+    assert health.upstream("upstream:inline").opens == 0
+
+
+async def test_a_declared_limit_holds_from_the_first_job_on(house: House) -> None:
+    together, most = 0, 0
+
+    async def call() -> None:
+        nonlocal together, most
+        together += 1
+        most = max(most, together)
+        await asyncio.sleep(0.02)
+        together -= 1
+
+    house.job("call", call, upstream="narrow")
+    await house.worker()
+    await house.all_ended(await house.submit_many("call", 12))
+    assert most == 3

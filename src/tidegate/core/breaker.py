@@ -98,7 +98,7 @@ def _opened(upstream: Upstream, until: datetime, why: str, present: Present) -> 
         ran = max(upstream.limit or 0.0, float(present.running))
         level = max(ran, level) if upstream.ramping else ran or level  # a ramp cut short tells of no level
     opened = replace(upstream, state=State.OPEN, era=era, since=era, until=until, why=why, level=level)
-    opened = replace(opened, probes=1, run=0, slow_since=None)
+    opened = replace(opened, probes=1, run=0, slow_since=None, lent_until=None)
     return told(opened, Transition(at=present.now, to=State.OPEN, why=why, until=until))
 
 
@@ -184,6 +184,14 @@ def _again(upstream: Upstream, until: datetime, present: Present) -> Upstream:
     if newest is None or (newest.to, newest.why) != (State.OPEN, why):
         return opened
     return replace(opened, log=(replace(newest, until=until), *upstream.log[1:]))
+
+
+def lent(upstream: Upstream, rules: Rules, now: datetime) -> Upstream:
+    """With its probe given to a call that waits in no lane of its own; as it is where it has none to give."""
+    taken = upstream.lent_until is not None and upstream.lent_until > now
+    if taken or state(upstream, now) is not State.HALF_OPEN:
+        return upstream
+    return replace(upstream, lent_until=now + rules.probing.soft)
 
 
 def _hurried(upstream: Upstream, rules: Rules, present: Present, probing: timedelta | None) -> Upstream:

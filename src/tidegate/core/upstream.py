@@ -129,7 +129,8 @@ class Upstream:
     is never met again, not even after the store forgot some: it is the time of its beginning, in milliseconds.
     `faults` are newest first. `limit` is None where none is needed, and `ramping` while it grows after an outage;
     `threshold` is where growth slows down, `level` what ran at once before. `cut_at` is the last congestion:
-    a call that began before it says nothing new. `limited` says whether the gate in the store has a limit.
+    a call that began before it says nothing new. Until
+    `lent_until` a call outside of its lane is its probe. `limited` says whether the gate in the store has a limit.
     """
 
     state: State = State.CLOSED
@@ -159,6 +160,7 @@ class Upstream:
     budget: float = BUDGET
     budget_at: datetime | None = None
     override: Overridden | None = None
+    lent_until: datetime | None = None
     limited: bool = False
     log: tuple[Transition, ...] = field(default=())
 

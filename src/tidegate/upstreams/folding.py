@@ -77,6 +77,12 @@ class Folder:
             await self._settle(name)
             return await self._apply(name, change)
 
+    async def declare(self, name: str) -> None:
+        """Have the gate in the store as the rules of this process have it; raises EngineUnavailable."""
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            await self._settle(name)
+            await self._apply(name, lambda upstream, _: upstream, force=True)
+
     async def _observing(self, name: str, tallies: Sequence[Tally], probing: timedelta | None) -> Change:
         rules = self.policies.rules(name)
         congested = any(tally.slow or any(REACTIONS[seen.fault].counts for seen in tally.faults) for tally in tallies)
@@ -102,12 +108,12 @@ class Folder:
         else:
             await self._apply(name, attempt.change)
 
-    async def _apply(self, name: str, change: Change) -> View:
+    async def _apply(self, name: str, change: Change, *, force: bool = False) -> View:
         for _ in range(MOST_TRIES):
             view = self.board.view(name)
             now = self.clock.now()
             changed = fenced(change(view.upstream, now), self.policies.rules(name), now)
-            if changed == view.upstream:
+            if changed == view.upstream and not force:
                 self._unknown.pop(name, None)
                 return view
             swap = self._swap_of(name, replace(view, upstream=changed), now)

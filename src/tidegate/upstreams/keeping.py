@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tidegate.clock import Clock
+from tidegate.core.breaker import lent
 from tidegate.core.job import Owner
 from tidegate.core.upstream import State, Upstream, quiet
 from tidegate.core.verbs import ClaimRequest, Document
@@ -17,7 +18,7 @@ from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter, StoreBack, StoreDown
 from tidegate.upstreams.board import Board, StoreClock, View
 from tidegate.upstreams.folding import DEADLINE, Change, Folder
-from tidegate.upstreams.policies import GATES, KINDS, Policies
+from tidegate.upstreams.policies import GATES, KINDS, UPSTREAM, Policies, gate_of
 from tidegate.upstreams.probes import Probes
 from tidegate.upstreams.tallies import Tallies
 
@@ -62,7 +63,7 @@ class Keeper:
     _newest: int = 0
     _read: int = -1
     _told: dict[str, float] = field(default_factory=dict)
-    _loop: asyncio.AbstractEventLoop | None = None
+    loop: asyncio.AbstractEventLoop | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _folding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _heard: float = float("-inf")
@@ -78,8 +79,8 @@ class Keeper:
 
     def hurry(self) -> None:
         """There is something that may change what is claimed."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake.set)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._wake.set)
 
     def saw(self, version: int, at: datetime) -> None:
         """A worker's claim brought news: the store's present, and the version of its newest document."""
@@ -122,6 +123,27 @@ class Keeper:
         self.changed()
         return view
 
+    async def declare(self) -> None:
+        """Have every gate in the store that was declared with a limit or a pace; raises EngineUnavailable."""
+        for name in self.policies.upstreams:
+            gate = gate_of(UPSTREAM, name)
+            rules = self.policies.rules(gate)
+            if rules.limit is not None or rules.pace is not None or self.board.view(gate).version:
+                await self._folder.declare(gate)
+
+    async def borrow(self, gate: str) -> bool:
+        """Ask for a half-open gate's probe, of which the fleet has one; raises EngineUnavailable."""
+        rules, given = self.policies.rules(gate), False
+
+        def change(upstream: Upstream, now: datetime) -> Upstream:
+            nonlocal given
+            changed = lent(upstream, rules, now)
+            given = changed is not upstream
+            return changed
+
+        await self._folder.change(gate, change)
+        return given
+
     async def flush(self, gate: str) -> None:
         """Tell the store now what calls through a gate came to; raises EngineUnavailable."""
         await self.refresh()
@@ -137,7 +159,7 @@ class Keeper:
 
     async def work(self) -> None:
         """Go on until cancelled. While the store is away the views stay as they are, and tallies are kept."""
-        self._loop, every, said = asyncio.get_running_loop(), self.to.every.total_seconds(), ""
+        self.loop, every, said = asyncio.get_running_loop(), self.to.every.total_seconds(), ""
         while True:
             try:
                 await self._round()

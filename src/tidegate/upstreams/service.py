@@ -1,6 +1,7 @@
 """The health of upstreams as one process sees and shapes it: the shell around `core.breaker`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,7 +25,7 @@ from tidegate.core.upstream import (
     state,
 )
 from tidegate.core.verbs import Pace
-from tidegate.errors import UpstreamUnavailable
+from tidegate.errors import EngineUnavailable, UpstreamUnavailable
 from tidegate.upstreams.keeping import Keeper, Reach
 from tidegate.upstreams.policies import QUEUES, UPSTREAM, Policies, gate_of
 from tidegate.upstreams.probes import Call
@@ -85,10 +86,13 @@ class Upstreams:
 
     # calls ----------------------------------------------------------------------------------------------------
 
-    def admit(self, name: str, parents: tuple[str, ...], job: str, leased: Mapping[str, int]) -> Call:
+    def admit(
+        self, name: str, parents: tuple[str, ...], job: str, leased: Mapping[str, int], lent: Collection[str] = ()
+    ) -> Call:
         """Let a call through; raises UpstreamUnavailable where the breaker of one of its gates is not closed.
 
         `leased` are the eras of the gates that the caller's job was claimed through: those have let it in already.
+        `lent` are half-open gates whose probe the caller was given. Where the error has no `until`, there is one.
         """
         now, call = self.now(), Call(upstream=name, parents=parents, job=job)
         eras: dict[str, int] = {}
@@ -97,11 +101,25 @@ class Upstreams:
             until = shut_until(upstream, now)
             if held >= upstream.since:
                 eras[gate] = held
-            elif until is None and state(upstream, now) is State.CLOSED:
+            elif until is None and (gate in lent or state(upstream, now) is State.CLOSED):
                 eras[gate] = upstream.era
             else:
                 raise UpstreamUnavailable(gate.partition(":")[2], until)
         return replace(call, eras=eras)
+
+    async def borrow(self, name: str, parents: tuple[str, ...], job: str, leased: Mapping[str, int]) -> Call:
+        """Let a call through as the probe of every gate that is half-open; raises UpstreamUnavailable where it is not.
+
+        For calls of jobs that wait in another lane, or in none: else nobody might ever find out.
+        """
+        lent: set[str] = set()
+        for gate in Call(upstream=name, parents=parents).gates:
+            upstream = self.upstream(gate)
+            if leased.get(gate, -1) < upstream.since and state(upstream, self.now()) is State.HALF_OPEN:
+                with suppress(EngineUnavailable):
+                    if await self.keeper.borrow(gate):
+                        lent.add(gate)
+        return self.admit(name, parents, job, leased, lent)
 
     def mark(self, job_type: str, upstream: str) -> None:
         """Handlers of that type say themselves when they call that upstream."""

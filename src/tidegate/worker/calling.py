@@ -26,7 +26,7 @@ from tidegate.core.job import (
     UpstreamRefused,
 )
 from tidegate.core.verbs import Pace
-from tidegate.errors import Steer
+from tidegate.errors import Steer, UpstreamUnavailable
 from tidegate.upstreams import QUEUES, UPSTREAM, Call, Upstreams, gate_of
 from tidegate.worker.producing import GaveWay
 
@@ -140,6 +140,12 @@ class Calls:
         self.to.began(call)
         return call
 
+    async def borrow(self, name: str, parents: tuple[str, ...]) -> Call:
+        """A marked call begins as a probe; raises UpstreamUnavailable."""
+        call = await self.to.borrow(name, parents, self.lease.job.id, self.lease.eras)
+        self.to.began(call)
+        return call
+
     def leave(self, call: Call, began: float, error: BaseException | None) -> None:
         """A marked call has ended."""
         self.to.ended(call)
@@ -174,7 +180,17 @@ class Marked:
         self._began = 0.0
 
     def __enter__(self) -> Self:
-        self._call = self._calls.enter(self._name, self._parents)
+        try:
+            self._call = self._calls.enter(self._name, self._parents)
+        except UpstreamUnavailable as refused:
+            loop = self._calls.to.keeper.loop
+            if refused.until is not None or loop is None or _on_a_loop():
+                raise
+            borrowed = asyncio.run_coroutine_threadsafe(self._calls.borrow(self._name, self._parents), loop)
+            self._call = borrowed.result()
+        return self._entered()
+
+    def _entered(self) -> Self:
         self._began = self._calls.clock.monotonic()
         return self
 
@@ -183,7 +199,13 @@ class Marked:
             self._calls.leave(self._call, self._began, error)
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        try:
+            self._call = self._calls.enter(self._name, self._parents)
+        except UpstreamUnavailable as refused:
+            if refused.until is not None:
+                raise
+            self._call = await self._calls.borrow(self._name, self._parents)
+        return self._entered()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.__exit__(kind, error, trace)
@@ -200,6 +222,14 @@ class Marked:
     def spent(self, usage: Spent) -> None:
         """Add to the run's ledger."""
         self._calls.spent.append((self._name, usage))
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def watched(lane: Lane, to: Upstreams) -> bool:
