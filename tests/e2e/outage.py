@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 
 import httpx2
 import msgspec
+import pytest
 
 from tests.e2e.fleet import STORES, Fleet, Store, client
-from tests.e2e.process import USER, Served, ended
+from tests.e2e.process import USER, Served, status
 from tests.servers.provider import Fake, provider
 from tidegate.provider.decision import Verdict
 from tidegate.provider.log import Line
@@ -26,6 +27,7 @@ FAULTS: Final[Mapping[str, Sequence[str]]] = {
     "mixed": ("server_error", "rate_limit", "black_hole"),
     "lonely": ("overloaded",),
     "content": ("rate_limit",),
+    "spare": ("server_error",),
 }
 """What each job type's calls meet while the provider is down: one tenant for each kind."""
 
@@ -39,6 +41,7 @@ class Change(msgspec.Struct):
     to: str
     why: str
     until: datetime | None
+    author: str
 
 
 class Changes(msgspec.Struct):
@@ -60,6 +63,11 @@ class Queue(msgspec.Struct):
 def tenants(job_type: str) -> list[str]:
     """The tenants that jobs of a type call."""
     return [f"{job_type}-{does.replace('_', '-')}" for does in FAULTS[job_type]]
+
+
+def each(*stores: str) -> list[object]:
+    """Stores to run a file's tests on, those of one store together, so that they can share it."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"outage-{name}")) for name in stores]
 
 
 @dataclass
@@ -95,8 +103,8 @@ class Town:
         return sorted(failed, key=lambda line: line.ended)
 
     def began(self) -> float:
-        """When the provider's clock was at 0."""
-        return time.time() - self.fake.status().elapsed
+        """When the provider's clock was at 0; of several answers that which came the quickest tells it best."""
+        return min(-self.fake.status().elapsed + time.time() for _ in range(5))
 
     # the service ----------------------------------------------------------------------------------------------
 
@@ -132,20 +140,32 @@ class Town:
 
     def unharmed(self, job_type: str, seconds: float) -> None:
         """Every job that was accepted succeeds, and no attempt of it was burned."""
-        found = ended(self.apis[0], self.jobs[job_type], seconds)
+        until(lambda: not self.waiting(job_type), seconds, lambda: f"all ended: {self.stuck(job_type)}")
+        found = [status(self.apis[0], job_id) for job_id in self.jobs[job_type]]
         assert Counter(job["status"] for job in found) == {"succeeded": len(found)}, self.logs()
         assert {job["attempts"] for job in found} == {1}
+
+    def waiting(self, job_type: str) -> list[Mapping[str, object]]:
+        """What is known of those that have not ended."""
+        found = [self.apis[0].get(f"/jobs/{job_id}", headers=USER).json() for job_id in self.jobs[job_type]]
+        return [job for job in found if job["status"] not in ("succeeded", "failed", "cancelled")]
+
+    def stuck(self, job_type: str) -> str:
+        """What a failing test says of it."""
+        health = self.apis[0].get(f"/upstreams/{job_type}", headers=USER).json()
+        return f"{self.waiting(job_type)[:3]}\n{health}\n{self.logs()}"
 
     def logs(self) -> str:
         """For a failing test."""
         return self.ships.logs() if self.ships is not None else ""
 
 
-def until(check: Callable[[], Found], seconds: float, what: str) -> Found:
+def until(check: Callable[[], Found], seconds: float, what: str | Callable[[], str]) -> Found:
     """The first answer that is true; fails after so many seconds."""
     give_up_at = time.monotonic() + seconds
     while not (found := check()):
-        assert time.monotonic() < give_up_at, f"not within {seconds:g} s: {what}"
+        late = time.monotonic() >= give_up_at
+        assert not late, f"not within {seconds:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.05)
     return found
 
