@@ -36,6 +36,11 @@ TidegateError
 
 from datetime import datetime, timedelta
 
+SHORTEST_DEFERRAL = timedelta(milliseconds=100)
+"""A job that gives way at once and again keeps a worker busy with nothing."""
+
+LONGEST_DEFERRAL = timedelta(days=366)
+
 
 class TidegateError(Exception):
     """The root: `except TidegateError` catches whatever this package raises on purpose."""
@@ -249,11 +254,16 @@ class GiveUp(Steer):
 
 
 class Defer(Steer):
-    """Run again after `after`, without an attempt used; with `upstream`, in that upstream's lane."""
+    """Run again after `after`, without an attempt used; with `upstream`, in that upstream's lane.
+
+    `after` is kept between a tenth of a second and 366 days. Raises TypeError for what is no duration or name.
+    """
 
     def __init__(self, reason: str, *, after: timedelta = timedelta(0), upstream: str | None = None) -> None:
         super().__init__(reason)
-        self.after = after
+        if not isinstance(after, timedelta) or not isinstance(upstream, str | None):
+            raise TypeError("Defer takes a timedelta, and the name of an upstream")
+        self.after = min(max(after, SHORTEST_DEFERRAL), LONGEST_DEFERRAL)
         self.upstream = upstream
 
 
@@ -265,6 +275,8 @@ class UpstreamUnavailable(Steer):
     """
 
     def __init__(self, upstream: str, until: datetime | None = None) -> None:
+        if not isinstance(upstream, str):
+            raise TypeError("UpstreamUnavailable takes the name of an upstream")
         super().__init__(f"{upstream} is unavailable")
         self.upstream = upstream
         self.until = until

@@ -65,7 +65,7 @@ async def open_system(
     artifacts = open_artifacts(artifact_settings(settings))
     await warm_up()
     wall = SystemClock()
-    async with open_engine(settings.engine_url) as engine, _health(engine, policies, emit) as upstreams:
+    async with open_engine(settings.engine_url) as engine, _health(engine, settings, policies, emit) as upstreams:
         runtime = Runtime(
             engine=engine,
             upstreams=upstreams,
@@ -94,7 +94,7 @@ async def open_system(
 
 
 @asynccontextmanager
-async def _health(engine: Engine, policies: Policies, emit: Emitter) -> AsyncIterator[Upstreams]:
+async def _health(engine: Engine, settings: Settings, policies: Policies, emit: Emitter) -> AsyncIterator[Upstreams]:
     """The health of upstreams, kept for as long as this is open."""
     upstreams = Upstreams(
         Health(
@@ -104,6 +104,7 @@ async def _health(engine: Engine, policies: Policies, emit: Emitter) -> AsyncIte
             dice=clock.dice,
             nonce=clock.token,
             owner=identity(clock.token()),
+            every=min(settings.poll, timedelta(seconds=1)),
         ),
         policies,
     )

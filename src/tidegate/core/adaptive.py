@@ -6,20 +6,31 @@ that were under way, since they tell of one and the same congestion.
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from tidegate.core.rules import Rules
 from tidegate.core.upstream import MOST_MARKS, UNKNOWN_LEVEL, Present, Upstream, Window
 
+UNUSED: Final = 0.5
+"""A limit of which less is in use does not bind."""
 
-def cut(upstream: Upstream, rules: Rules, present: Present, at: datetime) -> Upstream:
-    """One congestion, met `at`: fewer calls at once. Calls that had begun by then say nothing new."""
+FROM_CLAIM_TO_CALL: Final = timedelta(milliseconds=50)
+"""How long after its claim a call may begin: what it meets then was let through by the limit before."""
+
+
+def cut(upstream: Upstream, rules: Rules, present: Present, at: datetime, began: datetime) -> Upstream:
+    """One congestion, met `at` by a call that `began` then: fewer calls at once.
+
+    Calls that had begun by `at` say nothing new; and of the limit none does that was claimed before it was lowered.
+    """
     upstream = replace(upstream, cut_at=at)
-    if rules.adapting is None:
+    if rules.adapting is None or (upstream.lowered_at is not None and began <= upstream.lowered_at):
         return upstream
     ran = float(present.running) or upstream.level or UNKNOWN_LEVEL
     base = ran if upstream.limit is None else min(upstream.limit, max(ran, 2.0))
     limit = max(base * rules.adapting.keep, 1.0)
-    return replace(upstream, limit=limit, threshold=limit, level=max(upstream.level, base))
+    lowered = present.now + FROM_CLAIM_TO_CALL
+    return replace(upstream, limit=limit, threshold=limit, level=max(upstream.level, base), lowered_at=lowered)
 
 
 def grown(upstream: Upstream, successes: int) -> Upstream:
@@ -41,12 +52,21 @@ def restarted(upstream: Upstream, rules: Rules, now: datetime) -> Upstream:
     return replace(upstream, limit=start, ramping=True, threshold=threshold, cut_at=now)
 
 
-def calmed(upstream: Upstream, rules: Rules, now: datetime) -> Upstream:
+def lifting(upstream: Upstream, rules: Rules, now: datetime) -> bool:
+    """Whether there would be no limit any more, did none of it bind: then how many calls run must be known."""
+    return upstream.limit is not None and calmed(upstream, rules, Present(now=now)).limit is None
+
+
+def calmed(upstream: Upstream, rules: Rules, present: Present) -> Upstream:
     """No limit any more where none was needed for long, and after as long without one no ramp any more.
 
-    Until then a burst of refusals is one congestion more. Time in which nothing could be claimed does not count.
+    A limit that binds is needed: without it all that waits would come at once. Until the end of the ramp a burst of
+    refusals is one congestion more. Time in which nothing could be claimed does not count.
     """
+    now = present.now
     if upstream.limit is None and not upstream.ramping:
+        return upstream
+    if upstream.limit is not None and present.running > upstream.limit * UNUSED:
         return upstream
     if rules.adapting is not None and upstream.cut_at is not None:
         since = max(upstream.cut_at, upstream.gate_until or upstream.cut_at)

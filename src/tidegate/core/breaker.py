@@ -61,7 +61,7 @@ def tick(upstream: Upstream, rules: Rules, present: Present, probing: timedelta 
     if word_at(upstream, now) is Override.OPEN:  # whoever waits meanwhile must not come all at once
         held = upstream.ramping and upstream.limit is not None
         return upstream if held else restarted(upstream, rules, now)
-    return calmed(faded(upstream, rules, now), rules, now)
+    return calmed(faded(upstream, rules, now), rules, present)
 
 
 def _dated(tally: Tally, now: datetime) -> Tally:
@@ -236,7 +236,7 @@ def _faulted(upstream: Upstream, seen: Seen, rules: Rules, present: Present) -> 
     fresh = upstream.cut_at is None or seen.at - seen.lasted > upstream.cut_at
     held = _held(upstream, seen, fresh=fresh)
     if fresh and reaction.congests:
-        upstream = cut(upstream, rules, present, seen.at)
+        upstream = cut(upstream, rules, present, seen.at, seen.at - seen.lasted)
     if fresh and seen.fault is Fault.RATE_LIMITED:
         since = bool(upstream.good) and upstream.good[0].at >= seen.at
         upstream = replace(upstream, run=0 if since else upstream.run + 1, run_at=seen.at)
@@ -309,7 +309,7 @@ def _slowed(upstream: Upstream, tally: Tally, rules: Rules, present: Present) ->
         return upstream
     if upstream.cut_at is not None and present.now - upstream.cut_at < rule.at_least:
         return upstream
-    return replace(cut(upstream, rules, present, present.now), slow_since=present.now)
+    return replace(cut(upstream, rules, present, present.now, present.now), slow_since=present.now)
 
 
 def _asked(seen: Seen, rules: Rules) -> timedelta:

@@ -161,6 +161,7 @@ class Upstream:
     budget_at: datetime | None = None
     override: Overridden | None = None
     lent_until: datetime | None = None
+    lowered_at: datetime | None = None
     limited: bool = False
     log: tuple[Transition, ...] = field(default=())
 

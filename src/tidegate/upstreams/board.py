@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from math import isnan
 from typing import Final
 
 import msgspec
@@ -14,6 +15,9 @@ from tidegate.core.verbs import Document
 
 ANSWERS: Final = 8
 """How many of the store's newest answers tell its present: about ten seconds' worth."""
+
+LATEST_ERA: Final = 2**62
+"""Eras are milliseconds: a later one is no time that ever was, and the next would be beyond what stores count."""
 
 _decoder = msgspec.json.Decoder(Upstream)
 
@@ -39,9 +43,17 @@ def decode(value: bytes | None) -> Upstream:
     if value is None:
         return NOTHING.upstream
     try:
-        return _decoder.decode(value)
+        read = _decoder.decode(value)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return NOTHING.upstream
+    return read if _makes_sense(read) else NOTHING.upstream
+
+
+def _makes_sense(upstream: Upstream) -> bool:
+    instants = [getattr(upstream, part.name) for part in fields(upstream)]
+    instants += [mark.at for mark in (*upstream.faults, *upstream.good)] + [change.at for change in upstream.log]
+    zoned = all(at.tzinfo is not None for at in instants if isinstance(at, datetime))
+    return zoned and 0 <= upstream.since <= upstream.era <= LATEST_ERA and not isnan(upstream.limit or 0.0)
 
 
 class StoreClock:

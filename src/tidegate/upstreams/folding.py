@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from tidegate.core.adaptive import lifting
 from tidegate.core.breaker import observe, tick
 from tidegate.core.fault import REACTIONS
 from tidegate.core.upstream import Present, Tally, Upstream, fenced, gate
@@ -86,7 +87,8 @@ class Folder:
     async def _observing(self, name: str, tallies: Sequence[Tally], probing: timedelta | None) -> Change:
         rules = self.policies.rules(name)
         congested = any(tally.slow or any(REACTIONS[seen.fault].counts for seen in tally.faults) for tally in tallies)
-        running = await self._running(name) if congested else 0
+        lifts = lifting(self.board.view(name).upstream, rules, self.clock.now())
+        running = await self._running(name) if congested or lifts else 0
         dice = self.dice()
 
         def change(upstream: Upstream, now: datetime) -> Upstream:

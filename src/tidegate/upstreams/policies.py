@@ -18,6 +18,9 @@ GATES: Final = "gates"
 KINDS: Final = (UPSTREAM, QUEUES)
 """The kinds of documents that hold the health of something: a gate's name is the kind, a colon, and the key."""
 
+MOST_PARENTS: Final = 2
+"""Of one upstream: the account, and its provider."""
+
 MOST_PER_MINUTE: Final = 60_000_000
 """Starts a minute: beyond a microsecond apart there is no pace."""
 
@@ -85,6 +88,9 @@ def declared(policies: Policies, name: str, options: UpstreamOptions) -> Policie
         raise ConfigError(f"upstream {name!r} is declared twice")
     for each in (name, *options.get("parents", ())):
         check_name("upstream", each)
+    shared = options.get("parents", ())
+    if len(shared) > MOST_PARENTS or len({name, *shared}) <= len(shared):
+        raise ConfigError(f"upstream {name!r}: it has at most {MOST_PARENTS} parents, each once, and none is itself")
     rules = _rules(name, options.get("rules", API))
     if "limit" in options:
         rules = replace(rules, limit=options["limit"])

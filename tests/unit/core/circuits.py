@@ -102,9 +102,10 @@ class Circuit:
         mark = Mark(at=self.now, job=self._job(None))
         return self.tell(Tally(era=self.upstream.era, ok=number, slow=number, good=(mark,)))
 
-    def tick(self, probing: float | None = None) -> "Circuit":
+    def tick(self, probing: float | None = None, *, running: int = 0) -> "Circuit":
         hung = None if probing is None else seconds(probing)
-        self.keep(tick(self.upstream, self.rules, self.present, hung))
+        present = Present(now=self.now, dice=self.dice, running=running)
+        self.keep(tick(self.upstream, self.rules, present, hung))
         return self
 
     def decide(self, word: Override | None, lasting: float | None = None) -> "Circuit":

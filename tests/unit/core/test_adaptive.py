@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.core.circuits import Circuit, seconds
+from tidegate.core.adaptive import lifting
 from tidegate.core.fault import Fault
 from tidegate.core.rules import API, Rules, SlowRule
 from tidegate.core.upstream import Seen, State, Tally
@@ -112,6 +113,21 @@ def test_without_congestion_for_a_minute_there_is_no_limit_any_more() -> None:
     assert circuit.after(59.9).tick().gate.limit == 7
     assert circuit.after(0.1).tick().gate.limit is None
     assert circuit.after(1).tick().upstream.faults == ()
+
+
+def test_a_limit_that_binds_is_kept_however_long_there_was_no_congestion() -> None:
+    circuit = Circuit(running=10).bad(Fault.RATE_LIMITED).after(60)
+    assert lifting(circuit.upstream, circuit.rules, circuit.now)
+    assert circuit.tick(running=4).gate.limit == 7
+    assert circuit.tick(running=3).gate.limit is None
+    assert not lifting(circuit.upstream, circuit.rules, circuit.now)
+
+
+def test_calls_claimed_before_the_limit_was_lowered_do_not_lower_it_again() -> None:
+    circuit = Circuit(running=60).bad(Fault.RATE_LIMITED, lasted=0.1)
+    assert circuit.gate.limit == 42
+    assert circuit.after(0.03).bad(Fault.RATE_LIMITED, lasted=0.01).gate.limit == 42
+    assert circuit.after(0.2).bad(Fault.RATE_LIMITED, lasted=0.1).gate.limit == 29
 
 
 def test_a_ramp_without_successes_stays_a_ramp() -> None:
