@@ -61,7 +61,7 @@ async def open_system(
     settings: Settings, registry: Registry, emit: Emitter, policies: Policies | None = None
 ) -> AsyncIterator[System]:
     """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
-    policies = policies or Policies()
+    policies = (policies or Policies()).beside(job_type.lane for job_type in registry)
     artifacts = open_artifacts(artifact_settings(settings))
     await warm_up()
     wall = SystemClock()

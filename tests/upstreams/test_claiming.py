@@ -134,7 +134,7 @@ async def test_a_parked_job_says_what_it_waits_for_and_until_when(house: House) 
     await eventually(lambda: _state(house) is State.OPEN)
     await house.stop(worker)
     health, job = house.system.upstreams, await house.look(job_id)
-    reason = wait_reason(job, health.now(), health.upstream)
+    reason = wait_reason(job, health.now(), health.known)
     assert reason is not None
     assert (reason.code, reason.gate) in {("parked", "upstream:api"), ("retrying", None)}
     assert reason.until is not None

@@ -136,6 +136,18 @@ def _trip(upstream: Upstream, rules: Rules, present: Present, why: str) -> Upstr
     return _paused(upstream, rules, present, max(wait, times.first), why)
 
 
+def next_probe_in(upstream: Upstream, rules: Rules) -> timedelta:
+    """How long it stays open at most, should its probe fail now; zero where it has none under way.
+
+    Whose call failed as a probe comes back a little later than that: else a job that always fails would be every probe.
+    """
+    if upstream.state is not State.OPEN:
+        return timedelta(0)
+    times = rules.open_time
+    wait = _lengthened(times.first, times.factor, upstream.opens + 1 - times.grace, times.cap)
+    return max(wait, times.first) * (1 + times.jitter) + rules.probing.soft / 5
+
+
 def _paused(upstream: Upstream, rules: Rules, present: Present, wait: timedelta, why: str) -> Upstream:
     """Open for `wait`, or for as long as a Retry-After says."""
     until = present.now + wait * (1 + rules.open_time.jitter * present.dice)
@@ -263,7 +275,10 @@ def _held(upstream: Upstream, seen: Seen, *, fresh: bool) -> bool:
 
 
 def _refused(upstream: Upstream, seen: Seen, rules: Rules, present: Present) -> Upstream:
-    """A quota used up, or a credential refused."""
+    """A quota used up, or a credential refused: by the refusals of different jobs, as one may ask for too much."""
+    if seen.job and seen.job == upstream.refused and upstream.block is None and seen.fault is not Fault.QUOTA:
+        return upstream
+    upstream = replace(upstream, refused=seen.job)
     refusals = upstream.refusals + 1
     known = seen.fault is Fault.QUOTA or upstream.block is not None
     if _may_open(upstream, present) and (known or refusals >= rules.blocking.refusals):

@@ -262,12 +262,14 @@ class UpstreamRefused:
 class UpstreamFailed:
     """The call to the lane's upstream failed through no fault of the job.
 
-    `prompt` where the upstream's budget of retries allows another try soon; else the job waits ever longer.
+    `prompt` where the upstream's budget of retries allows another try soon; else the job waits ever longer. It waits
+    `at_least` that long.
     """
 
     lane: Lane
     failure: Failure
     prompt: bool = False
+    at_least: timedelta = timedelta(0)
     backoff: Exponential = UPSTREAM_BACKOFF
 
 

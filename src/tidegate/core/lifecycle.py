@@ -145,6 +145,7 @@ def _upstream_failed(job: Job, outcome: UpstreamFailed, now: datetime, dice: flo
     if faults >= MAX_UPSTREAM_FAULTS and now - job.due_at >= MAX_UPSTREAM_AGE:
         return Bury(failure=outcome.failure, refund=Refund.UPSTREAM_FAULT)
     wait = delay(outcome.backoff, 1 if outcome.prompt else faults, dice=dice, retry_after=outcome.failure.retry_after)
+    wait = max(wait, outcome.at_least)
     return Defer(delay=wait, refund=Refund.UPSTREAM_FAULT, failure=outcome.failure, lane=outcome.lane)
 
 

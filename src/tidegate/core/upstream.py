@@ -142,6 +142,7 @@ class Upstream:
     probes: int = 1
     block: Fault | None = None
     refusals: int = 0
+    refused: str = ""
     faults: tuple[Mark, ...] = ()
     good: tuple[Mark, ...] = ()
     run: int = 0

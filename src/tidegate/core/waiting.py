@@ -7,12 +7,13 @@ from typing import Final
 
 from tidegate.core.fault import Fault
 from tidegate.core.job import Job, Status
-from tidegate.core.upstream import FOREVER, State, Upstream, shut_until, state, word_at
+from tidegate.core.rules import Rules
+from tidegate.core.upstream import FOREVER, State, Upstream, gate, shut_until, state, word_at
 
 FREE: Final = "it waits for a worker that serves its queue, has its job type and a free slot"
 
-Look = Callable[[str], Upstream]
-"""What is known of a gate."""
+Look = Callable[[str], tuple[Upstream, Rules]]
+"""What is known of a gate, and the rules that hold for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ def wait_reason(job: Job, now: datetime, look: Look) -> WaitReason | None:
     held = _held(job, now, look)
     if job.run_at > now and (held is None or held.until is None or held.until < job.run_at):
         return _later(job)
-    return held or _limited(job, look) or WaitReason(code="ready", message=FREE)
+    return held or _limited(job, now, look) or WaitReason(code="ready", message=FREE)
 
 
 def _later(job: Job) -> WaitReason:
@@ -47,18 +48,18 @@ def _later(job: Job) -> WaitReason:
 
 def _held(job: Job, now: datetime, look: Look) -> WaitReason | None:
     """The gate that is shut longest, or whose probe decides."""
-    reasons = [reason for gate in job.lane.gates if (reason := _shut(gate, look(gate), now)) is not None]
+    reasons = [reason for name in job.lane.gates if (reason := _shut(name, look(name)[0], now)) is not None]
     return max(reasons, key=lambda reason: reason.until or FOREVER, default=None)
 
 
-def _shut(gate: str, upstream: Upstream, now: datetime) -> WaitReason | None:
-    kind, _, name = gate.partition(":")
-    subject, code = (f"queue {name}", "paused") if kind == "queue" else (name, "parked")
+def _shut(name: str, upstream: Upstream, now: datetime) -> WaitReason | None:
+    kind, _, key = name.partition(":")
+    subject, code = (f"queue {key}", "paused") if kind == "queue" else (key, "parked")
     until, given = shut_until(upstream, now), upstream.override
     if until is None:
         if state(upstream, now) is not State.HALF_OPEN:
             return None
-        return WaitReason(code=code, message=f"{subject} is half-open: a probe decides", until=now, gate=gate)
+        return WaitReason(code=code, message=f"{subject} is half-open: a probe decides", until=now, gate=name)
     end = None if until >= FOREVER else until
     when = "until it is cleared" if end is None else f"until {_clock(end)}"
     if given is not None and word_at(upstream, now) is not None and state(upstream, now) is State.OPEN:
@@ -67,7 +68,7 @@ def _shut(gate: str, upstream: Upstream, now: datetime) -> WaitReason | None:
         text = f"{subject} asked to wait {when}"
     else:
         text = f"{subject} is {_word(kind, upstream)} {when}: {upstream.why}"
-    return WaitReason(code=code, message=text, until=end, gate=gate)
+    return WaitReason(code=code, message=text, until=end, gate=name)
 
 
 def _word(kind: str, upstream: Upstream) -> str:
@@ -79,12 +80,16 @@ def _word(kind: str, upstream: Upstream) -> str:
     return "paused" if kind == "queue" else "open"
 
 
-def _limited(job: Job, look: Look) -> WaitReason | None:
-    for gate in job.lane.gates:
-        limit = look(gate).limit
-        if limit is not None:
-            text = f"{gate.partition(':')[2]} is given {max(int(limit), 1)} jobs at a time for now"
-            return WaitReason(code="limited", message=text, gate=gate)
+def _limited(job: Job, now: datetime, look: Look) -> WaitReason | None:
+    for name in job.lane.gates:
+        upstream, rules = look(name)
+        admits, subject = gate(upstream, rules, name, now), name.partition(":")[2]
+        if admits.limit is not None:
+            text = f"{subject} is given {admits.limit} jobs at a time for now"
+            return WaitReason(code="limited", message=text, gate=name)
+        if admits.pace is not None:
+            text = f"{subject} is given a job every {admits.pace.period.total_seconds():g} s for now"
+            return WaitReason(code="limited", message=text, gate=name)
     return None
 
 

@@ -106,7 +106,7 @@ class JobRoutes:
         return views.Sight(
             now=health.now(),
             link=partial(place, request),
-            look=health.upstream,
+            look=health.known,
             shut=health.shut(),
         )
 

@@ -79,6 +79,7 @@ class UpstreamRoutes:
     async def record(self, request: Request, name: NamePath, asked: Annotated[OutcomeSent, Body()]) -> Response:
         """Tell what a call came to that was made outside of any job."""
         await self._face.count_post(request)
+        self._known(name)
         upstreams, took = self._upstreams, timedelta(seconds=asked.took)
         call = Call(upstream=name, parents=upstreams.policies.parents(name))
         if asked.fault is None:

@@ -56,13 +56,13 @@ _MESSAGES: Final = (
     ),
     (
         Fault.CONTENT_REFUSED,
-        re.compile(r"content (policy|filter|management)|flagged|moderation|violat\w+ .{0,40}polic", re.IGNORECASE),
+        re.compile(r"content (policy|filter|management)|flagged|moderation|violat\w{1,20} .{0,40}polic", re.IGNORECASE),
     ),
 )
 """How those who give no code say it: read in refusals of the request itself only."""
 
 _FORBIDDEN: Final = (
-    (Fault.QUOTA, re.compile(r"(key|spend\w*|budget|credit|usage|monthly) limit|budget|out of credits", re.IGNORECASE)),
+    (Fault.QUOTA, re.compile(r"(key|spend\w{0,20}|credit|usage|monthly) limit|budget|out of credits", re.IGNORECASE)),
     _MESSAGES[2],
 )
 _CAPACITY: Final = re.compile(r"overloaded|at capacity|over capacity|no capacity", re.IGNORECASE)
@@ -139,7 +139,8 @@ def _read(status: int, body: object) -> _Error:
 
 def _judge(error: _Error, headers: Mapping[str, str], now: datetime) -> Verdict:
     # OpenRouter hands on the headers of the provider behind it in the error's metadata.
-    inner = {str(name).lower(): str(value) for name, value in _mapping(error.metadata.get("headers")).items()}
+    theirs = _mapping(error.metadata.get("headers"))
+    inner = {name.lower(): str(value) for name, value in theirs.items() if isinstance(value, str | int | float)}
     wait = said.retry_after(headers, now) or said.retry_after({**inner, **_dated(headers)}, now)
     wait = wait or _in_metadata(error.metadata) or said.hinted(error.message)
     fault = _fault(error, asks_to_wait=wait is not None)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import httpx2
 
@@ -22,6 +22,9 @@ from tidegate.llm.trying import Course, Running, Watch
 from tidegate.llm.values import Message, Policy, Provider, Reply, Usage
 
 Parsed = TypeVar("Parsed")
+
+_LONGEST_FORM: Final = 1024 * 1024
+"""Bytes of text that are read in a form: a list of nothing but faults takes 200 times its size while it is judged."""
 
 
 class LLM(Chat):
@@ -101,12 +104,13 @@ class LLM(Chat):
                     done(self._reply(sofar, None, one))
                     return
             except LLMError as error:
-                if sofar.pieces:
+                if sofar.size:
                     raise
                 await course.go_on(error)
 
     def _added(self, event: wire.Answer, sofar: Assembly, one: Running) -> str:
         piece = sofar.add(event)
+        self._check(Fault.INVALID_OUTPUT if sofar.too_long else None)
         if piece or event.thinks:
             self._watch.touched(one)
         return piece
@@ -117,7 +121,7 @@ class LLM(Chat):
         self._check(Fault.SERVER_ERROR if answer.choice is None else whole.fault(streamed=False))
         if ask.wanted is None:
             return self._reply(whole, None, one)
-        parsed = ask.wanted.read(whole.text)
+        parsed = ask.wanted.read(whole.text) if whole.size <= _LONGEST_FORM else None
         self._check(Fault.INVALID_OUTPUT if parsed is None else None)
         return self._reply(whole, parsed, one)
 

@@ -16,9 +16,7 @@ from tidegate.llm.trying import Course, Running, Watch
 from tidegate.llm.values import Provider
 
 _ERROR_BYTES: Final = 64 * 1024
-_ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""More is no answer of a model: no try fills the memory of a worker."""
-
+_EVENTS: Final = "text/event-stream"
 _DONE: Final = "[DONE]"
 _PARTING_SECONDS: Final = 0.1
 
@@ -38,7 +36,7 @@ class Line:
     async def whole(self, body: Mapping[str, object], one: Running, course: Course) -> wire.Answer:
         """An answer in one piece."""
         async with course.whole(), self._opened(body, one, course) as response:
-            return self._checked(wire.read(await _limited(response, _ANSWER_BYTES)), one)
+            return self._checked(await self._read(response), one)
 
     async def events(
         self, body: Mapping[str, object], one: Running, course: Course
@@ -48,11 +46,12 @@ class Line:
         async with AsyncExitStack() as stack:
             async with course.piece(one):
                 response = await stack.enter_async_context(self._opened(body, one, course))
-            if "text/event-stream" not in response.headers.get("content-type", ""):
+            if response.headers.get("content-type", "").partition(";")[0].strip().lower() != _EVENTS:
                 async with course.piece(one):
-                    data = await _limited(response, _ANSWER_BYTES)
-                yield self._checked(wire.read(data), one)
+                    answer = await self._read(response)
+                yield self._checked(answer, one)
                 return
+            response.encoding = "utf-8"  # as events always are: some codecs take quadratic time, some inflate
             events = aiter(httpx2.EventSource(response))
             while True:
                 async with course.piece(one):
@@ -66,17 +65,20 @@ class Line:
     async def _opened(self, body: Mapping[str, object], one: Running, course: Course) -> AsyncIterator[httpx2.Response]:
         """The response once its status is known to be good; leaving closes it, and its connection if it was not read.
 
-        Only connecting has a time limit here: everything else ends with the blocks around it.
+        Only connecting has a time limit here: everything else ends with the blocks around it. Nothing is inflated:
+        an answer that comes packed, though identity was asked for, is read as it is, and is none.
         """
         connect = course.policy.deadlines.connect.total_seconds()
         timeout = httpx2.Timeout(None, connect=connect)
         url, headers, content = self._provider.url, self._headers(), wire.encoded(body)
         request = self._http.build_request("POST", url, content=content, headers=headers, timeout=timeout)
+        request.headers["Accept-Encoding"] = "identity"
         response = await self._http.send(request, stream=True, follow_redirects=False)
         try:
             one.headers = {name.lower(): value for name, value in response.headers.items()}
+            response.headers.pop("content-encoding", None)
             if response.status_code != httpx2.codes.OK:
-                data = await _limited(response, _ERROR_BYTES)
+                data = bytes(await _limited(response, _ERROR_BYTES))
                 raise self._watch.error(classify(response.status_code, one.headers, data, now=self._clock.now()))
             one.status = response.status_code
             yield response
@@ -87,6 +89,12 @@ class Line:
         key = self._provider.api_key
         own = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
         return {"Content-Type": "application/json", **own, **self._provider.headers}
+
+    async def _read(self, response: httpx2.Response) -> wire.Answer | None:
+        data = await _limited(response, wire.LONGEST_ANSWER)
+        if len(data) > wire.LONGEST_ANSWER:
+            raise self._watch.error(Verdict(fault=Fault.INVALID_OUTPUT), "too long")
+        return wire.read(data)
 
     def _checked(self, answer: wire.Answer | None, one: Running) -> wire.Answer:
         """The answer, if it is one and holds no error; its usage is kept in any case."""
@@ -108,11 +116,11 @@ async def _parted(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
             await anext(events, None)
 
 
-async def _limited(response: httpx2.Response, most: int) -> bytes:
-    """The body, or as much of it as is wanted."""
+async def _limited(response: httpx2.Response, most: int) -> bytearray:
+    """The body; of one beyond `most` the beginning, which is longer than that."""
     data = bytearray()
     async for piece in response.aiter_bytes():
         data += piece
         if len(data) > most:
             break
-    return bytes(data[:most])
+    return data

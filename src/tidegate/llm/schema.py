@@ -13,7 +13,7 @@ from tidegate.errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 Parsed_co = TypeVar("Parsed_co", covariant=True)
 
-_FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(?P<inner>.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
+_FENCE: Final = "```"
 _AS_IS: Final = frozenset({"properties", "enum", "const"})
 _NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -73,8 +73,11 @@ class WantedSchema(Wanted[object]):
 
 def unfenced(text: str) -> str:
     """The answer without the Markdown fence that models like to put around JSON."""
-    found = _FENCED.fullmatch(text)
-    return found["inner"] if found else text
+    inner = text.strip()
+    if not (inner.startswith(_FENCE) and inner.endswith(_FENCE)):
+        return text
+    language, newline, inner = inner.removeprefix(_FENCE).removesuffix(_FENCE).partition("\n")
+    return inner if newline and language.strip().lower() in ("", "json") else text
 
 
 def instruction(schema: Mapping[str, object]) -> str:

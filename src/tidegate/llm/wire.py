@@ -12,6 +12,9 @@ import msgspec
 from tidegate.llm.schema import Wanted, instruction, strict
 from tidegate.llm.values import Form, Message, Prices, Provider, Usage, cost_of
 
+LONGEST_ANSWER: Final = 8 * 1024 * 1024
+"""Bytes, of a whole answer or of a stream's text. More is no answer of a model: no try fills a worker's memory."""
+
 _MOST_TOKENS: Final = 2**53
 _MOST_DOLLARS: Final = 1_000_000
 
@@ -68,7 +71,8 @@ class Said(msgspec.Struct):
     def text(self) -> str:
         """What it says; some providers send a list of parts."""
         if isinstance(self.content, list):
-            return "".join(str(part.get("text", "")) for part in self.content)
+            texts = (part.get("text") for part in self.content)
+            return "".join(text for text in texts if isinstance(text, str))
         return self.content or ""
 
 
@@ -132,7 +136,7 @@ class Answer(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(Answer)
 
 
-def read(data: bytes | str) -> Answer | None:
+def read(data: bytes | bytearray | str) -> Answer | None:
     """An answer, or None for what is none."""
     try:
         return _decoder.decode(data)

@@ -60,6 +60,10 @@ class Folder:
         """Gates whose last change may be in the store or not."""
         return frozenset(self._unknown)
 
+    def forget(self, name: str) -> None:
+        """Give up a change that the store refuses for good."""
+        self._unknown.pop(name, None)
+
     async def fold(self, name: str, take: Callable[[], Sequence[Tally]], probing: timedelta | None = None) -> None:
         """Observe the tallies that `take` hands over, and let time do its part; raises EngineUnavailable.
 

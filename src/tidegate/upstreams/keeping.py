@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,6 +31,12 @@ Looked at once a second: whoever has no worker and misses a hint is 2 s late, an
 
 WORKERS_FIRST: Final = 0.05
 """Seconds that a worker of this process has to claim after a hint, before its news are asked for apart."""
+
+PATIENCE: Final = 0.05
+"""Seconds that a claim waits for the store to know of failures."""
+
+READ_APART: Final = 0.1
+"""Seconds between two readings of all documents: many upstreams may change in one of them."""
 
 SETTLING: Final = 60.0
 """Seconds between two tellings of successes while nothing is wrong: so that what is usual becomes known."""
@@ -65,7 +70,8 @@ class Keeper:
     _told: dict[str, float] = field(default_factory=dict)
     loop: asyncio.AbstractEventLoop | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _folding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _folds: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _read_at: float = float("-inf")
     _heard: float = float("-inf")
     _works: bool = False
     _away_since: float | None = None
@@ -108,7 +114,7 @@ class Keeper:
                     self.board.replace(await self._scan(kind), kind, before)
         except TimeoutError as exc:
             raise EngineUnavailable("the store did not answer in time") from exc
-        self._read = newest
+        self._read, self._read_at = newest, self.to.clock.monotonic()
 
     async def _scan(self, kind: str) -> list[Document]:
         found: list[Document] = []
@@ -118,6 +124,7 @@ class Keeper:
 
     async def change(self, gate: str, change: Change) -> View:
         """Change a gate's document; raises EngineUnavailable."""
+        await self._ask()  # an operator's word lasts by the store's clock
         await self.refresh()
         view = await self._folder.change(gate, change)
         self.changed()
@@ -147,15 +154,35 @@ class Keeper:
     async def flush(self, gate: str) -> None:
         """Tell the store now what calls through a gate came to; raises EngineUnavailable."""
         await self.refresh()
-        async with self._folding:
-            await self._fold(gate)
+        await self._fold(gate)
 
     async def catch_up(self) -> None:
-        """Return once the store knows of every failure so far: whoever claims then gets nothing that they forbid."""
-        if self._folding.locked() or self.tallies.urgent:
-            async with self._folding:
-                with suppress(EngineUnavailable):  # the claim will meet it too
-                    await self._tell(urgent=True)
+        """Return once the store knows of every failure so far: whoever claims then gets nothing that they forbid.
+
+        Or a little later, where it takes its time: a document that hangs delays nobody else for long.
+        """
+        urgent = [gate for gate in self.tallies.waiting(urgent=True) if gate not in self._folder.unknown]
+        telling = [*self._folds.values(), *(self._begin(gate) for gate in urgent if gate not in self._folds)]
+        if telling:
+            await asyncio.wait(telling, timeout=PATIENCE)
+
+    def _begin(self, gate: str) -> asyncio.Task[None]:
+        """Fold what a gate has, in a task of its own: no gate waits for another."""
+        task = self._folds.get(gate)
+        if task is None:
+            task = self._folds[gate] = asyncio.get_running_loop().create_task(self._fold_safely(gate))
+            task.add_done_callback(lambda _: self._folds.pop(gate, None))
+        return task
+
+    async def _fold_safely(self, gate: str) -> None:
+        try:
+            await self._fold(gate)
+            self._answered()
+        except EngineUnavailable as exc:
+            self._unanswered(exc)
+        except Exception as exc:  # what the store will never take is given up, so that the rest goes on
+            self._folder.forget(gate)
+            _log.error("what calls through %s came to could not be told", gate, exc_info=exc)
 
     async def work(self) -> None:
         """Go on until cancelled. While the store is away the views stay as they are, and tallies are kept."""
@@ -211,17 +238,16 @@ class Keeper:
         if self.to.clock.monotonic() - self._heard > UNHEARD:
             await self._ask()
         if self._newest != self._read:
+            if self.to.clock.monotonic() - self._read_at < READ_APART:
+                await asyncio.sleep(READ_APART)
             await self.refresh()
             self.changed()
-        async with self._folding:
-            await self._tell(urgent=urgent)
-            for gate in self._ageing():
-                await self._fold(gate)
-
-    async def _tell(self, *, urgent: bool) -> None:
-        for gate in self.tallies.waiting(urgent=urgent):
-            if urgent or self._worth_telling(gate):
-                await self._fold(gate)
+        gates = {gate for gate in self.tallies.waiting(urgent=urgent) if urgent or self._worth_telling(gate)}
+        if not urgent:
+            gates.update(self._ageing())
+        telling = [self._begin(gate) for gate in sorted(gates)]
+        if telling:
+            await asyncio.wait(telling, timeout=self.to.every.total_seconds())
 
     async def _ask(self) -> None:
         """The store's present and news, where no worker of this process has asked for them lately."""

@@ -1,10 +1,11 @@
 """Which rules hold for which gate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, TypedDict
 
+from tidegate.core.job import Lane
 from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, Rules
 from tidegate.core.text import check_name
 from tidegate.core.verbs import Pace
@@ -60,6 +61,11 @@ class Policies:
     def breaks(self, queue: str) -> bool:
         """Whether a queue pauses by itself."""
         return queue in self.queues
+
+    def beside(self, lanes: Iterable[Lane]) -> "Policies":
+        """With the upstreams of lanes too, by the default rules where they were not declared."""
+        named = {lane.upstream: Known(parents=lane.parents) for lane in lanes if lane.upstream is not None}
+        return replace(self, upstreams={**named, **self.upstreams})
 
     @property
     def _shared(self) -> frozenset[str]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from tidegate.core.breaker import reset
+from tidegate.core.breaker import next_probe_in, reset
 from tidegate.core.fault import REACTIONS, Fault, Reaction, Scope
 from tidegate.core.job import Lane
+from tidegate.core.rules import Rules
 from tidegate.core.upstream import (
     Mark,
     Overridden,
@@ -54,6 +55,10 @@ class Upstreams:
         """What is known of a gate."""
         return self.keeper.board.view(gate).upstream
 
+    def known(self, gate: str) -> tuple[Upstream, Rules]:
+        """The same, with the rules that hold for it."""
+        return self.upstream(gate), self.policies.rules(gate)
+
     def all(self, kind: str) -> dict[str, Upstream]:
         """All that the store has of a kind and all that was declared, by name."""
         declared = self.policies.upstreams if kind == UPSTREAM else self.policies.queues
@@ -83,6 +88,14 @@ class Upstreams:
             return False
         tallies.retried(gate, call.eras.get(gate, 0))
         return True
+
+    def after_next_probe(self, call: Call) -> timedelta:
+        """How long a job must wait so that another one is the next probe; zero where its call was none."""
+        gate = call.gates[0]
+        upstream = self.upstream(gate)
+        if call.eras.get(gate, 0) < upstream.since:
+            return timedelta(0)
+        return next_probe_in(upstream, self.policies.rules(gate))
 
     # calls ----------------------------------------------------------------------------------------------------
 
@@ -174,11 +187,13 @@ class Upstreams:
 
     # queues (REQUIREMENTS B) ----------------------------------------------------------------------------------
 
-    def queue_limited(self, queue: str, lasted: timedelta = timedelta(0), job: str = "") -> None:
-        """A job of a queue met a rate limit."""
+    def queue_limited(
+        self, queue: str, lasted: timedelta = timedelta(0), job: str = "", era: int | None = None
+    ) -> None:
+        """A job of a queue met a rate limit; it was claimed in that era of the queue's gate."""
         gate = gate_of(QUEUES, queue)
         seen = Seen(fault=Fault.RATE_LIMITED, at=self.now(), lasted=lasted, job=job)
-        self.keeper.tallies.bad(gate, self.upstream(gate).era, seen)
+        self.keeper.tallies.bad(gate, self.upstream(gate).era if era is None else era, seen)
         self.keeper.hurry()
 
     def queue_succeeded(self, queue: str, era: int | None = None) -> None:

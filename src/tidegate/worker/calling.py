@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Final, Self
+from typing import Self
 
 from tidegate.clock import Clock
 from tidegate.context import Spent
@@ -25,13 +25,22 @@ from tidegate.core.job import (
     UpstreamFailed,
     UpstreamRefused,
 )
+from tidegate.core.text import check_name
 from tidegate.core.verbs import Pace
-from tidegate.errors import Steer, UpstreamUnavailable
+from tidegate.errors import InvalidInput, Steer, UpstreamUnavailable
 from tidegate.upstreams import QUEUES, UPSTREAM, Call, Upstreams, gate_of
+from tidegate.worker.origins import leaves, origins
 from tidegate.worker.producing import GaveWay
 
-LONGEST_CHAIN: Final = 16
-"""Exceptions of one another's making that are looked at."""
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A marked call that an exception left; `fault` is None where it was merely cancelled."""
+
+    error: BaseException
+    call: Call
+    fault: Fault | None
+    lasted: timedelta
 
 
 @dataclass(slots=True)
@@ -46,22 +55,26 @@ class Calls:
     _began: float = 0.0
     _whole: Call | None = None
     _marked: set[str] = field(default_factory=set)
-    _faults: list[tuple[BaseException, Call]] = field(default_factory=list)
-    _blamed: Call | None = None
+    _left: list[Left] = field(default_factory=list)
+    _blamed: Left | None = None
+
+    @property
+    def _eras(self) -> dict[str, int]:
+        """Of each gate of the lane; 0 of those that nobody had heard of when the job was claimed."""
+        return {gate: self.lease.eras.get(gate, 0) for gate in self.lease.job.lane.gates}
 
     def begin(self) -> None:
         """The run begins: until a call is marked, it is one call as a whole."""
         lane = self.lease.job.lane
         self._began = self.clock.monotonic()
         if lane.upstream is not None:
-            self._whole = Call(
-                upstream=lane.upstream, parents=lane.parents, eras=self.lease.eras, job=self.lease.job.id
-            )
+            self._whole = Call(upstream=lane.upstream, parents=lane.parents, eras=self._eras, job=self.lease.job.id)
             self.to.began(self._whole)
 
     def upstream(self, name: str, parents: tuple[str, ...]) -> "Marked":
-        """A call that the handler marks."""
-        return Marked(self, name, parents or self.to.policies.parents(name))
+        """A call that the handler marks; raises InvalidInput for what is no name."""
+        shared = parents or self.to.policies.parents(name)
+        return Marked(self, check_name("upstream", name), tuple(check_name("parents", each) for each in shared))
 
     def judge(self, outcome: Outcome) -> Outcome:
         """Tell what the run came to, and say what that is for the job."""
@@ -78,7 +91,10 @@ class Calls:
         job = self.lease.job
         if self._whole is not None:
             self.to.ended(self._whole)
-        lane = None if how.upstream is None else self._lane(how.upstream)
+        try:
+            lane = None if how.upstream is None else self._lane(check_name("upstream", how.upstream))
+        except InvalidInput as exc:
+            return Raised(failure=replace(failure_of(exc), transient=False))
         if how.refused and lane is not None:
             return UpstreamRefused(lane=job.lane if how.upstream in _names(job.lane) else lane)
         return Deferred(after=how.after, lane=lane)
@@ -88,28 +104,40 @@ class Calls:
         return replace(self.lease.job.lane, upstream=upstream, parents=known)
 
     def _tell_whole(self, outcome: Outcome, fault: Fault | None, failure: Failure | None) -> None:
-        call, job = self._whole, self.lease.job
-        if call is None or call.upstream in self._marked or self.to.marks(job.spec.type, call.upstream):
+        call = self._own()
+        if call is None:
             return
         lasted = self._lasted(self._began)
         if isinstance(outcome, Returned):
             self.to.succeeded(call, lasted)
-        elif fault is not None and not self._faults:
+        elif fault is not None and not self._left:
             self.to.failed(call, fault, lasted, failure.retry_after if failure else None)
+
+    def _own(self) -> Call | None:
+        """The run as a whole, where that is one call: its handler marks none to that upstream."""
+        call = self._whole
+        marks = call is not None and (
+            call.upstream in self._marked or self.to.marks(self.lease.job.spec.type, call.upstream)
+        )
+        return None if marks else call
 
     def _tell_queue(self, outcome: Outcome, failure: Failure | None) -> None:
         queue = self.lease.job.lane.queue
         if not self.to.policies.breaks(queue):
             return
         if isinstance(outcome, Returned):
-            self.to.queue_succeeded(queue, self.lease.eras.get(gate_of(QUEUES, queue)))
+            self.to.queue_succeeded(queue, self._eras[gate_of(QUEUES, queue)])
         elif failure is not None and says_rate_limited(failure):
-            self.to.queue_limited(queue, self._lasted(self._began), self.lease.job.id)
+            self.to.queue_limited(
+                queue, self._lasted(self._began), self.lease.job.id, self._eras[gate_of(QUEUES, queue)]
+            )
 
     def _refunded(self, outcome: Outcome, failure: Failure, fault: Fault | None) -> Outcome:
         """An upstream's fault is no attempt of the job's, and the job waits in that upstream's lane."""
         limited = self.to.policies.breaks(self.lease.job.lane.queue) and says_rate_limited(failure)
-        call = self._blamed or self._whole
+        call = self._own()
+        if self._blamed is not None:
+            call, fault = self._blamed.call, self._blamed.fault
         if limited and call is None:
             return UpstreamFailed(lane=self.lease.job.lane, failure=failure)
         if call is None or fault is None or not REACTIONS[fault].refunds:
@@ -117,32 +145,43 @@ class Calls:
         mine = call.upstream == self.lease.job.lane.upstream
         lane = self.lease.job.lane if mine else self._lane(call.upstream, call.parents)
         rules = self.to.policies.rules(gate_of(UPSTREAM, call.upstream))
-        return UpstreamFailed(lane=lane, failure=failure, prompt=self.to.may_retry(call), backoff=rules.again)
+        return UpstreamFailed(
+            lane=lane,
+            failure=failure,
+            prompt=self.to.may_retry(call),
+            backoff=rules.again,
+            at_least=self.to.after_next_probe(call),
+        )
 
     def blame(self, error: BaseException) -> None:
-        """The run ends by `error`: if it left a marked call, or came of one that did, that call is to blame."""
-        origin: BaseException | None = error
-        for _ in range(LONGEST_CHAIN):
-            if origin is None:
-                return
-            for known, call in self._faults:
-                if known is origin:
-                    self._blamed = call
+        """The run ends by `error`: if that, or what it came of, left a marked call, that call is to blame.
+
+        One that was cancelled by a timeout of the handler's own was too slow.
+        """
+        for origin in origins(error):
+            for left in self._left:
+                if left.error is origin:
+                    self._blamed = left if left.fault is not None else self._too_slow(left, error)
                     return
-            origin = origin.__cause__ or origin.__context__
+
+    def _too_slow(self, left: Left, error: BaseException) -> Left | None:
+        if fault_of(failure_of(error)) is not Fault.SLOW:
+            return None
+        self.to.failed(left.call, Fault.SLOW, left.lasted)
+        return replace(left, fault=Fault.SLOW)
 
     # told by `Marked` -----------------------------------------------------------------------------------------
 
     def enter(self, name: str, parents: tuple[str, ...]) -> Call:
         """A marked call begins; raises UpstreamUnavailable."""
         self._mark(name)
-        call = self.to.admit(name, parents, self.lease.job.id, self.lease.eras)
+        call = self.to.admit(name, parents, self.lease.job.id, self._eras)
         self.to.began(call)
         return call
 
     async def borrow(self, name: str, parents: tuple[str, ...]) -> Call:
         """A marked call begins as a probe; raises UpstreamUnavailable."""
-        call = await self.to.borrow(name, parents, self.lease.job.id, self.lease.eras)
+        call = await self.to.borrow(name, parents, self.lease.job.id, self._eras)
         self.to.began(call)
         return call
 
@@ -154,12 +193,20 @@ class Calls:
         elif isinstance(error, asyncio.CancelledError):
             if self.timed_out():
                 self.to.failed(call, Fault.SLOW, self._lasted(began))
-        elif not isinstance(error, Steer):
-            failure = failure_of(error)
-            fault = fault_of(failure)
+            else:
+                self._left.append(Left(error, call, None, self._lasted(began)))
+        else:
+            self._failed(call, error, self._lasted(began))
+
+    def _failed(self, call: Call, error: BaseException, lasted: timedelta) -> None:
+        """An exception left a call: the first that is a fault of the upstream's, where it is a group."""
+        for each in leaves(error):
+            failure = failure_of(each)
+            fault = None if isinstance(each, Steer) else fault_of(failure)
             if fault is not None:
-                self._faults.append((error, call))
-                self.to.failed(call, fault, self._lasted(began), failure.retry_after)
+                self._left += [Left(origin, call, fault, lasted) for origin in (error, each)]
+                self.to.failed(call, fault, lasted, failure.retry_after)
+                return
 
     def _mark(self, name: str) -> None:
         self._marked.add(name)

@@ -11,6 +11,7 @@ from tidegate.core.failure import Failure, failure_of
 from tidegate.errors import Defer, Steer, UpstreamUnavailable
 from tidegate.telemetry.redaction import trace
 from tidegate.worker.calling import Calls
+from tidegate.worker.origins import leaves
 from tidegate.worker.producing import GaveWay
 
 
@@ -21,11 +22,12 @@ def raised(error: BaseException, log: Log, calls: Calls | None) -> Failure | Gav
     """
     if calls is not None:
         calls.blame(error)
-    match error:
-        case UpstreamUnavailable():
-            return GaveWay(upstream=error.upstream, refused=True)
-        case Defer():
-            return GaveWay(after=error.after, upstream=error.upstream)
+    for each in leaves(error):
+        match each:
+            case UpstreamUnavailable():
+                return GaveWay(upstream=each.upstream, refused=True)
+            case Defer():
+                return GaveWay(after=each.after, upstream=each.upstream)
     failure = failure_of(error)
     if not isinstance(error, Steer):
         with suppress(Exception):  # an exception of somebody else's class may not even bear being looked at

@@ -19,7 +19,7 @@ Fetch = Callable[[str, str, Path], Awaitable[LocalFile]]
 SweepUploads = Callable[[datetime], Awaitable[int]]
 """Remove the uploads from before an instant; how many there were."""
 
-QUEUE_WEIGHTS: Mapping[str, int] = {"high": 6, "default": 3, "low": 1}
+QUEUE_WEIGHTS: Mapping[str, int] = {"high": 6, "default": 3, "low": 1, "content": 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
