@@ -124,7 +124,7 @@ async def test_a_store_that_hangs_leaves_the_views_and_is_told_later(
             here.fail("api", 1)
             await keeper.catch_up()
         assert here.state("api") is State.CLOSED
-    await keeper.catch_up()
+    await here.tell("api")
     assert here.state("api") is State.OPEN
     assert here.told(State.OPEN) == 1
 
