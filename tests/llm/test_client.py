@@ -63,7 +63,7 @@ async def test_an_answer_in_a_form_is_parsed() -> None:
         (answers(200, "7"), Fault.SERVER_ERROR, 3),
         (resets(), Fault.DOWN, 3),
         (resets("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{"), Fault.TRUNCATED, 3),
-        (answers(200, '{"choices": [', content_encoding="gzip"), Fault.TRUNCATED, 3),
+        (answers(200, '{"choices": [', content_encoding="gzip"), Fault.SERVER_ERROR, 3),
         (wrong(401), Fault.AUTH, 2),
         (wrong(403), Fault.AUTH, 2),
         (answers(200, completion("")), Fault.INVALID_OUTPUT, 2),
@@ -255,4 +255,4 @@ async def test_an_answer_without_end_is_not_taken_in() -> None:
 
     async with scripted(endless) as server:
         error = await failure(server, quick(1))
-    assert error.code == "server_error"
+    assert error.code == "invalid_output"

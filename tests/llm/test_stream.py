@@ -49,7 +49,7 @@ async def test_pieces_come_one_by_one_and_the_reply_is_the_whole() -> None:
     assert (stream.reply.text, stream.reply.model, stream.reply.finish_reason) == (ANSWER, MODEL, "stop")
     assert stream.reply.usage == Usage(input_tokens=10, output_tokens=5, cost=60)
     assert server.requests[0].json()["stream"] is True
-    assert server.requests[0].headers["accept-encoding"]
+    assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(

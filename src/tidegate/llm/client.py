@@ -16,7 +16,7 @@ from tidegate.llm.chat import Chat
 from tidegate.llm.classify import Verdict
 from tidegate.llm.guard import Guard
 from tidegate.llm.ledger import Ledger
-from tidegate.llm.line import Line
+from tidegate.llm.line import TOO_LONG, Line
 from tidegate.llm.stream import Done, Stream
 from tidegate.llm.trying import Course, Running, Watch
 from tidegate.llm.values import Message, Policy, Provider, Reply, Usage
@@ -110,7 +110,7 @@ class LLM(Chat):
 
     def _added(self, event: wire.Answer, sofar: Assembly, one: Running) -> str:
         piece = sofar.add(event)
-        self._check(Fault.INVALID_OUTPUT if sofar.too_long else None)
+        self._check(Fault.INVALID_OUTPUT if sofar.too_long else None, TOO_LONG)
         if piece or event.thinks:
             self._watch.touched(one)
         return piece
@@ -125,9 +125,9 @@ class LLM(Chat):
         self._check(Fault.INVALID_OUTPUT if parsed is None else None)
         return self._reply(whole, parsed, one)
 
-    def _check(self, fault: Fault | None) -> None:
+    def _check(self, fault: Fault | None, detail: str = "") -> None:
         if fault is not None:
-            raise self._watch.error(Verdict(fault=fault))
+            raise self._watch.error(Verdict(fault=fault), detail)
 
     def _reply(self, whole: Assembly, parsed: Parsed, one: Running) -> Reply[Parsed]:
         return Reply(

@@ -15,6 +15,7 @@ from tidegate.llm.classify import Verdict, classify, classify_inside
 from tidegate.llm.trying import Course, Running, Watch
 from tidegate.llm.values import Provider
 
+TOO_LONG: Final = "too long"
 _ERROR_BYTES: Final = 64 * 1024
 _EVENTS: Final = "text/event-stream"
 _DONE: Final = "[DONE]"
@@ -93,7 +94,7 @@ class Line:
     async def _read(self, response: httpx2.Response) -> wire.Answer | None:
         data = await _limited(response, wire.LONGEST_ANSWER)
         if len(data) > wire.LONGEST_ANSWER:
-            raise self._watch.error(Verdict(fault=Fault.INVALID_OUTPUT), "too long")
+            raise self._watch.error(Verdict(fault=Fault.INVALID_OUTPUT), TOO_LONG)
         return wire.read(data)
 
     def _checked(self, answer: wire.Answer | None, one: Running) -> wire.Answer:

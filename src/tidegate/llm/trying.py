@@ -139,6 +139,8 @@ def _fault(error: Exception, one: Running) -> Fault:
             return Fault.DOWN
         case TimeoutError() | httpx2.TimeoutException():
             return Fault.SLOW
+        case httpx2.SSEError():  # one event that is longer than any
+            return Fault.INVALID_OUTPUT
         case httpx2.InvalidURL():
             return Fault.BAD_REQUEST
         case _:
