@@ -110,7 +110,7 @@ def test_a_queue_is_paused_until_its_time_or_until_it_is_resumed(store: Path, sa
         ["high", "flowing"],
         ["low", "paused"],
     ]
-    assert "by hand" in listed[1]
+    assert "paused by ada" in listed[1]
     queues.resume("content", desk=DESK)
     assert said() == "content is flowing\n"
     queues.show_queue("low", desk=AS_JSON)

@@ -5,7 +5,6 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from tidegate.cli.operating import Board, Call, Desk, Item, Last, asked, facts, items, lasting, place, plain, say, when
-from tidegate.core.upstream import Override
 
 BOARD: Final = Board(
     columns=("queue", "state", "resumes (UTC)", "ready", "waiting", "running", "dead letters", "why"),
@@ -42,7 +41,7 @@ def _show_all(answer: Item) -> None:
 
 def _row(item: Item) -> list[str]:
     counts = [plain(item.get(name)) for name in ("ready", "waiting", "running", "dead_letters")]
-    why = "by hand" if item.get("why") == Override.OPEN else plain(item.get("why"))
+    why = plain(item.get("why"))
     return [plain(item.get("name")), _state(item), _end(item), *counts, why]
 
 

@@ -73,7 +73,12 @@ def _show_all(answer: Item) -> None:
 def _row(item: Item) -> list[str]:
     counts = [plain(item.get(name)) for name in ("limit", "running", "waiting", "faults")]
     why = plain(item.get("why")) if item.get("state") != "closed" else ""
-    return [plain(item.get("name")), plain(item.get("state")), when(item.get("until")), *counts, _word(item), why]
+    return [plain(item.get("name")), plain(item.get("state")), _end(item), *counts, _word(item), why]
+
+
+def _end(item: Item) -> str:
+    """Until when it is open; nobody may know."""
+    return when(item.get("until")) or ("told otherwise" if item.get("state") == "open" else "")
 
 
 def _word(item: Item) -> str:
@@ -92,7 +97,7 @@ def _change(item: Item) -> list[str]:
 
 
 def _say(item: Item) -> None:
-    until, limit = when(item.get("until")), item.get("limit")
+    until, limit = _end(item), item.get("limit")
     end = f" until {until}" if until else ""
     flow = f", {limit} at a time for now" if limit is not None and item.get("state") == "closed" else ""
     word = f" ({_word(item)})" if _word(item) else ""
