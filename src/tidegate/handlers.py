@@ -12,16 +12,13 @@ from pydantic_core import to_json
 
 from tidegate.context import Context
 from tidegate.core import retry
-from tidegate.core.job import PAYLOAD_LIMIT, Lane, Retention
+from tidegate.core.job import MOST_PARENTS, PAYLOAD_LIMIT, Lane, Retention
 from tidegate.core.retry import RetryPolicy
 from tidegate.core.text import check_name
 from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
 
 LONGEST_TIMEOUT = timedelta(hours=24)
 """Of one run. A longer one is a process that never ends."""
-
-MOST_PARENTS = 2
-"""Of one upstream: its provider, and the account there."""
 
 
 class Mode(StrEnum):

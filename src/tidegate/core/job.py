@@ -22,6 +22,9 @@ Owner = NewType("Owner", str)
 LOWEST_PRIORITY: Final = 0
 HIGHEST_PRIORITY: Final = 9
 
+MOST_PARENTS: Final = 2
+"""Of one upstream: the account there, and its provider."""
+
 PAYLOAD_LIMIT: Final = 1_048_576
 """Bytes of a payload (REQUIREMENTS A13)."""
 

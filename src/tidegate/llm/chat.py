@@ -1,5 +1,6 @@
 """How models are asked, one or a chain of them: the same words, typed by the form of the answer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import overload
 
@@ -11,12 +12,12 @@ from tidegate.llm.values import Message, Reply
 from tidegate.llm.wire import Ask
 
 
-class Chat:
+class Chat(ABC):
     """What can be asked."""
 
+    @abstractmethod
     async def answer(self, ask: Ask, guard: Guard | None = None) -> Reply[object]:
         """The answer to what is asked, `parsed` in the form wanted."""
-        raise NotImplementedError
 
     @overload
     async def chat(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
@@ -18,15 +19,15 @@ _AS_IS: Final = frozenset({"properties", "enum", "const"})
 _NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-class Wanted(Generic[Parsed_co]):
+class Wanted(ABC, Generic[Parsed_co]):
     """A form that answers must have: its name, its JSON Schema, and how to read one."""
 
     name: str
     schema: Mapping[str, object]
 
+    @abstractmethod
     def read(self, text: str) -> Parsed_co | None:
         """The answer; None where it is not of this form. Says nothing of why: that would quote the answer."""
-        raise NotImplementedError
 
 
 class WantedModel(Wanted[Model]):

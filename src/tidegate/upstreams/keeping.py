@@ -57,14 +57,13 @@ class Reach:
 
 @dataclass(slots=True)
 class Keeper:
-    """Runs on one event loop; `hurry` may be called from any thread. `changed` is called after a view changed."""
+    """Runs on one event loop; `hurry` may be called from any thread."""
 
     to: Reach
     policies: Policies
     board: Board = field(default_factory=Board)
     tallies: Tallies = field(default_factory=Tallies)
     probes: Probes = field(default_factory=Probes)
-    changed: Callable[[], None] = lambda: None
     _newest: int = 0
     _read: int = -1
     _told: dict[str, float] = field(default_factory=dict)
@@ -126,9 +125,7 @@ class Keeper:
         """Change a gate's document; raises EngineUnavailable."""
         await self._ask()  # an operator's word lasts by the store's clock
         await self.refresh()
-        view = await self._folder.change(gate, change)
-        self.changed()
-        return view
+        return await self._folder.change(gate, change)
 
     async def declare(self) -> None:
         """Have every gate in the store that was declared with a limit or a pace; raises EngineUnavailable."""
@@ -241,7 +238,6 @@ class Keeper:
             if self.to.clock.monotonic() - self._read_at < READ_APART:
                 await asyncio.sleep(READ_APART)
             await self.refresh()
-            self.changed()
         gates = {gate for gate in self.tallies.waiting(urgent=urgent) if urgent or self._worth_telling(gate)}
         if not urgent:
             gates.update(self._ageing())
@@ -265,8 +261,6 @@ class Keeper:
         self._told[gate] = self.to.clock.monotonic()
         before = self.board.view(gate)
         await self._folder.fold(gate, lambda: self.tallies.take(gate), self._probing(gate, before.upstream))
-        if self.board.view(gate) is not before:
-            self.changed()
 
     def _worth_telling(self, gate: str) -> bool:
         """While nothing is wrong successes are told once a minute."""

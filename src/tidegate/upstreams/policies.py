@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, TypedDict
 
-from tidegate.core.job import Lane
+from tidegate.core.job import MOST_PARENTS, Lane
 from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, Rules
 from tidegate.core.text import check_name
 from tidegate.core.verbs import Pace
@@ -18,9 +18,6 @@ GATES: Final = "gates"
 
 KINDS: Final = (UPSTREAM, QUEUES)
 """The kinds of documents that hold the health of something: a gate's name is the kind, a colon, and the key."""
-
-MOST_PARENTS: Final = 2
-"""Of one upstream: the account, and its provider."""
 
 MOST_PER_MINUTE: Final = 60_000_000
 """Starts a minute: beyond a microsecond apart there is no pace."""

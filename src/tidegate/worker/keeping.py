@@ -6,11 +6,11 @@ from datetime import UTC
 from typing import Final, TypeGuard
 
 from tidegate.core.failure import ARTIFACT_FAILED, Failure
-from tidegate.core.job import INLINE_RESULT_LIMIT, Deferred, Lease, Lost, Outcome, Raised, Returned
+from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised, Returned
 from tidegate.core.paths import run_prefix
 from tidegate.errors import TidegateError
 from tidegate.telemetry.events import ResultStoreFailed, ref
-from tidegate.worker.producing import GaveWay, Made, Produced
+from tidegate.worker.producing import Made, Produced
 from tidegate.worker.runtime import Runtime
 
 RESULT = "result.json"
@@ -25,15 +25,13 @@ def wants_keeping(made: Made) -> TypeGuard[Produced]:
     return isinstance(made, Produced) and (made.result is not None or bool(made.saved))
 
 
-def told(made: Made) -> Outcome:
+def told(made: Produced | Failure | Lost) -> Outcome:
     """The outcome of a run that left nothing to store."""
     match made:
         case Failure():
             return Raised(failure=made)
         case Lost():
             return made
-        case GaveWay():
-            return Deferred(after=made.after)
         case Produced(degraded=False, served_by=None):
             return NOTHING
         case Produced():

@@ -1,9 +1,7 @@
-"""Logging as it was before each test, and a place for lines."""
+"""A place for lines."""
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -12,16 +10,6 @@ from tests.unit.telemetry.samples import NOW
 from tidegate.clock import FakeClock
 from tidegate.telemetry import logs
 from tidegate.telemetry.logs import Level, LogListener
-
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, config = list(root.handlers), root.level, structlog.get_config()
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**config)
 
 
 class Written:
