@@ -31,6 +31,7 @@ class Changes(TypedDict, total=False):
     fallback: str
     tries: int
     overall: timedelta
+    limit: int
 
 
 def settings(url: str, **changes: Unpack[Changes]) -> ModelSettings:

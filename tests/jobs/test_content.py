@@ -144,6 +144,15 @@ async def test_a_second_model_serves_where_the_first_cannot(opened: Opened) -> N
     assert (job.degraded, job.served_by, job.attempts) == (True, "local.fallback", 1)
 
 
+async def test_no_more_than_the_limit_ask_at_once_with_a_second_model_too(opened: Opened) -> None:
+    async with opened(hangs(), changes={"fallback": "second/model", "limit": 2}) as (house, server):
+        jobs = [await generate(house) for _ in range(6)]
+        await eventually(lambda: len(server.requests) >= 2)
+        await asyncio.sleep(0.3)
+        running = [job for job_id in jobs if (job := await house.look(job_id)).status is Status.RUNNING]
+        assert len(running) == len(server.requests) == 2
+
+
 # the shipped provider and its outages -----------------------------------------------------------------------------
 
 

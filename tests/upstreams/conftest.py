@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.worker.house import STORES, House, open_house, url_of
 from tidegate.core.rules import API, LLM, PROVIDER, QUEUE, scaled
+from tidegate.core.verbs import Pace
 from tidegate.upstreams import Known, Policies
 
 FASTER: Final = 60
@@ -18,7 +20,9 @@ POLICIES: Final = Policies(
         "api": Known(rules=scaled(API, FASTER)),
         "other": Known(rules=scaled(API, FASTER)),
         "narrow": Known(rules=replace(scaled(API, FASTER), limit=3)),
-        "inline": Known(rules=scaled(LLM, 400)),
+        "paced": Known(rules=replace(scaled(API, FASTER), pace=Pace(period=timedelta(milliseconds=50)))),
+        # Opens for a second and a half; a probe may take its time, or a busy machine would lend a second one.
+        "inline": Known(rules=replace(scaled(LLM, 400), probing=LLM.probing)),
         "llm": Known(rules=scaled(LLM, FASTER)),
         "model-a": Known(rules=scaled(API, FASTER), parents=("account", "provider")),
         "model-b": Known(rules=scaled(API, FASTER), parents=("account", "provider")),

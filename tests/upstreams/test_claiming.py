@@ -289,3 +289,22 @@ async def test_a_declared_limit_holds_from_the_first_job_on(house: House) -> Non
     await house.worker()
     await house.all_ended(await house.submit_many("call", 12))
     assert most == 3
+
+
+async def test_the_second_call_of_a_run_and_every_one_in_another_lane_are_charged_to_the_pace(house: House) -> None:
+    async def call(ctx: Context) -> None:
+        for _ in range(3):
+            async with ctx.upstream("paced"):
+                pass
+
+    house.job("inside", call, upstream="paced")
+    house.job("outside", call)
+    await house.worker()
+    health = house.system.upstreams
+    for job, starts in ("inside", 2), ("outside", 3):
+        owed = health.upstream("upstream:paced").owed_until or health.now()
+        await house.ended(await house.submit(job))
+        await health.keeper.flush("upstream:paced")
+        charged = (health.upstream("upstream:paced").owed_until or owed) - owed
+        assert charged >= timedelta(milliseconds=50 * (starts - 1)), job
+        assert charged < timedelta(seconds=5), job

@@ -1,6 +1,7 @@
 """The shell around the breaker: what it asks of the store, and what becomes of calls whose store fails them."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,11 @@ from tests.worker.house import eventually
 from tidegate.clock import FakeClock
 from tidegate.core.fault import Fault
 from tidegate.core.job import Lane
+from tidegate.core.rules import API
 from tidegate.core.upstream import Override, State
+from tidegate.core.verbs import Pace
 from tidegate.errors import ConfigError, EngineUnavailable, UpstreamUnavailable
-from tidegate.upstreams import Call, folding
+from tidegate.upstreams import Call, Known, Policies, folding
 from tidegate.upstreams.board import StoreClock
 
 
@@ -277,3 +280,21 @@ async def test_tallies_of_many_threads_are_all_told(store: Store, clock: FakeClo
     await asyncio.gather(*(asyncio.to_thread(here.fail, "api", 1) for _ in range(5)))
     await here.tell("api")
     assert len(here.known("api").faults) == 5
+
+
+async def test_calls_of_jobs_in_other_lanes_use_up_the_pace_and_the_first_of_its_own_does_not(
+    store: Store, clock: FakeClock
+) -> None:
+    rules = replace(API, pace=Pace(period=timedelta(seconds=10)))
+    [here] = fleet(store, clock, 1, Policies(upstreams={"api": Known(rules=rules)}))
+    await submit(store, "api", 5)
+    gate = "upstream:api"
+    await here.health.keeper.declare()
+    assert len(await claim(here)) == 1
+    for claimed in ([gate], [], []):
+        here.health.charge(here.health.admit("api", (), "a-job", {}), claimed)
+    await here.tell("api")
+    clock.advance(timedelta(seconds=10))
+    assert not await claim(here)
+    clock.advance(timedelta(seconds=10))
+    assert len(await claim(here)) == 1

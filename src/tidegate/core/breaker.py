@@ -13,6 +13,7 @@ from tidegate.core.rules import Rules
 from tidegate.core.upstream import (
     BUDGET,
     MOST_MARKS,
+    MOST_OWED,
     Override,
     Present,
     Seen,
@@ -24,6 +25,7 @@ from tidegate.core.upstream import (
     balance,
     next_era,
     overridden,
+    paced,
     state,
     told,
     word_at,
@@ -79,9 +81,13 @@ def _waiting(upstream: Upstream, tally: Tally, rules: Rules, now: datetime) -> U
 
 
 def _paid(upstream: Upstream, tally: Tally, rules: Rules, now: datetime) -> Upstream:
-    """With its budget of retries, and the pace it asked for."""
+    """With its budget of retries, the pace it asked for, and what is owed to that."""
     if tally.pace is not None and tally.pace_until is not None:
         upstream = replace(upstream, pace=tally.pace, pace_until=min(tally.pace_until, now + rules.longest_gate))
+    pace = paced(upstream, rules, now)
+    if tally.starts and pace is not None:
+        owed = max(upstream.owed_until or now, now) + min(tally.starts * pace.period, MOST_OWED)
+        upstream = replace(upstream, owed_until=min(owed, now + MOST_OWED))
     if not (tally.ok or tally.retries):
         return upstream
     budget = min(balance(upstream, now) + tally.ok * 0.1, BUDGET) - tally.retries
@@ -119,6 +125,7 @@ def _closed(upstream: Upstream, rules: Rules, present: Present, why: str, author
         gate_until=upstream.gate_until,
         pace=upstream.pace,
         pace_until=upstream.pace_until,
+        owed_until=upstream.owed_until,
         budget=upstream.budget,
         budget_at=upstream.budget_at,
         override=upstream.override,

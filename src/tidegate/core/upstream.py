@@ -25,6 +25,9 @@ MOST_TRANSITIONS: Final = 50
 UNKNOWN_LEVEL: Final = 8.0
 """Calls at once that a ramp aims at where nothing is known of the time before."""
 
+MOST_OWED: Final = timedelta(seconds=60)
+"""Calls made outside of a lane hold back its claims for so long at most."""
+
 BUDGET: Final = 10.0
 """Retries that may be made at once; each call that succeeds adds a tenth of one, each minute as many again."""
 
@@ -76,7 +79,8 @@ class Tally:
     """What calls admitted in one `era` came to. `good` are the newest successes of two different jobs, newest first.
 
     `ok` counts all successes, `slow` those that were slow, `seconds` is the time that the others took together.
-    `retries` were taken from the budget; `pace` is what answers asked for, until `pace_until`.
+    `retries` were taken from the budget; `pace` is what answers asked for, until `pace_until`. `starts` are the calls
+    that no claim has charged to a pace.
     """
 
     era: int
@@ -86,6 +90,7 @@ class Tally:
     good: tuple[Mark, ...] = ()
     faults: tuple[Seen, ...] = ()
     retries: int = 0
+    starts: int = 0
     pace: Pace | None = None
     pace_until: datetime | None = None
 
@@ -130,7 +135,8 @@ class Upstream:
     `faults` are newest first. `limit` is None where none is needed, and `ramping` while it grows after an outage;
     `threshold` is where growth slows down, `level` what ran at once before. `cut_at` is the last congestion:
     a call that began before it says nothing new. Until
-    `lent_until` a call outside of its lane is its probe. `limited` says whether the gate in the store has a limit.
+    `lent_until` a call outside of its lane is its probe; such calls have used up the pace until `owed_until`.
+    `limited` says whether the gate in the store has a limit.
     """
 
     state: State = State.CLOSED
@@ -158,6 +164,7 @@ class Upstream:
     gate_until: datetime | None = None
     pace: Pace | None = None
     pace_until: datetime | None = None
+    owed_until: datetime | None = None
     budget: float = BUDGET
     budget_at: datetime | None = None
     override: Overridden | None = None
@@ -209,13 +216,25 @@ def shut_until(upstream: Upstream, now: datetime) -> datetime | None:
 
 def gate(upstream: Upstream, rules: Rules, name: str, now: datetime) -> Gate:
     """The three numbers that claims are given by."""
+    pace, ends = paced(upstream, rules, now), [shut_until(upstream, now)]
+    if pace is not None:
+        ends.append(upstream.owed_until)
     return Gate(
         name=name,
-        not_before=shut_until(upstream, now),
+        not_before=max((end for end in ends if end is not None and end > now), default=None),
         limit=_most(upstream, rules, now),
-        pace=None if word_at(upstream, now) is Override.OFF else _paced(upstream, rules, now),
+        pace=pace,
         era=upstream.era,
     )
+
+
+def paced(upstream: Upstream, rules: Rules, now: datetime) -> Pace | None:
+    """How fast calls may start: the slower of what was declared and what its answers asked for."""
+    if word_at(upstream, now) is Override.OFF:
+        return None
+    learned = upstream.pace if upstream.pace_until is not None and upstream.pace_until > now else None
+    paces = [pace for pace in (rules.pace, learned) if pace is not None]
+    return max(paces, key=lambda pace: pace.period, default=None)
 
 
 def slow_after(upstream: Upstream, rules: Rules) -> timedelta | None:
@@ -253,12 +272,6 @@ def _most(upstream: Upstream, rules: Rules, now: datetime) -> int | None:
         return upstream.probes
     limits = [rules.limit, None if upstream.limit is None else max(int(upstream.limit), 1)]
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _paced(upstream: Upstream, rules: Rules, now: datetime) -> Pace | None:
-    learned = upstream.pace if upstream.pace_until is not None and upstream.pace_until > now else None
-    paces = [pace for pace in (rules.pace, learned) if pace is not None]
-    return max(paces, key=lambda pace: pace.period, default=None)
 
 
 def balance(upstream: Upstream, now: datetime) -> float:

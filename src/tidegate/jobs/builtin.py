@@ -5,12 +5,11 @@ from datetime import timedelta
 from tidegate.handlers import JobOptions, Registry
 from tidegate.jobs.analysis.job import analysis
 from tidegate.jobs.content.payload import Unconfigured
-from tidegate.jobs.models import ModelSettings
+from tidegate.jobs.models import CONTENT_QUEUE, ModelSettings
 from tidegate.upstreams import Policies
 
 ANALYSIS = "analysis"
 CONTENT = "content.generate"
-CONTENT_QUEUE = "content"
 
 
 def register(registry: Registry, policies: Policies, *, timeout: timedelta, models: ModelSettings) -> Policies:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import httpx2
 
 from tidegate.context import Log
-from tidegate.jobs.models import ModelSettings
+from tidegate.jobs.models import CONTENT_QUEUE, ModelSettings
 from tidegate.llm import LLM, Chain, Deadlines, Ledger, Policy, Provider, from_environment
-from tidegate.upstreams import Policies, declared
+from tidegate.upstreams import QUEUES, Policies, declared, gate_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,9 @@ def declared_by(models: Models, settings: ModelSettings, policies: Policies) -> 
     policies = declared(policies, _insights(name), {"rules": settings.breaker, "parents": (name,)})
     if len(models.providers) > 1:
         policies = declared(policies, _fallback(name), {"rules": settings.breaker})
+        # A job that may fall back waits for no upstream, so the limit is its queue's.
+        queue = replace(policies.rules(gate_of(QUEUES, CONTENT_QUEUE)), limit=settings.limit)
+        policies = replace(policies, queues={**policies.queues, CONTENT_QUEUE: queue})
     return policies
 
 

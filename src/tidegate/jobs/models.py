@@ -8,6 +8,9 @@ from typing import Final
 from tidegate.core.retry import Exponential
 from tidegate.core.rules import LLM, Rules
 
+CONTENT_QUEUE: Final = "content"
+"""Of jobs that generate content: it pauses by itself after rate limits (REQUIREMENTS B1)."""
+
 _WHERE: Final = "OPENROUTER_API_KEY (or another provider's key, or LLM_BASE_URL)"
 
 

@@ -17,7 +17,7 @@ from tidegate.ports import Engine
 from tidegate.telemetry.events import Emitter, StoreBack, StoreDown
 from tidegate.upstreams.board import Board, StoreClock, View
 from tidegate.upstreams.folding import DEADLINE, Change, Folder
-from tidegate.upstreams.policies import GATES, KINDS, UPSTREAM, Policies, gate_of
+from tidegate.upstreams.policies import GATES, KINDS, QUEUES, UPSTREAM, Policies, gate_of
 from tidegate.upstreams.probes import Probes
 from tidegate.upstreams.tallies import Tallies
 
@@ -129,8 +129,9 @@ class Keeper:
 
     async def declare(self) -> None:
         """Have every gate in the store that was declared with a limit or a pace; raises EngineUnavailable."""
-        for name in self.policies.upstreams:
-            gate = gate_of(UPSTREAM, name)
+        upstreams = [gate_of(UPSTREAM, name) for name in self.policies.upstreams]
+        queues = [gate_of(QUEUES, name) for name in self.policies.queues]
+        for gate in upstreams + queues:
             rules = self.policies.rules(gate)
             if rules.limit is not None or rules.pace is not None or self.board.view(gate).version:
                 await self._folder.declare(gate)
@@ -263,8 +264,8 @@ class Keeper:
         await self._folder.fold(gate, lambda: self.tallies.take(gate), self._probing(gate, before.upstream))
 
     def _worth_telling(self, gate: str) -> bool:
-        """While nothing is wrong successes are told once a minute."""
-        if not quiet(self.board.view(gate).upstream):
+        """While nothing is wrong, and no pace is charged, successes are told once a minute."""
+        if not quiet(self.board.view(gate).upstream) or self.policies.rules(gate).pace is not None:
             return True
         return self.to.clock.monotonic() - self._told.get(gate, float("-inf")) > SETTLING
 

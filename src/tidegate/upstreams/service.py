@@ -20,6 +20,7 @@ from tidegate.core.upstream import (
     Upstream,
     may_retry,
     overridden,
+    paced,
     quiet,
     shut_until,
     slow_after,
@@ -145,6 +146,12 @@ class Upstreams:
     def began(self, call: Call) -> None:
         """A call is under way: should it be a probe, its time is counted."""
         self.keeper.probes.began(call, self._to.clock.monotonic())
+
+    def charge(self, call: Call, claimed: Collection[str]) -> None:
+        """A call counts against the pace of its gates, but of those that its job was `claimed` through."""
+        for gate in call.gates:
+            if gate not in claimed and paced(*self.known(gate), self.now()) is not None:
+                self.keeper.tallies.started(gate, call.eras[gate])
 
     def ended(self, call: Call) -> None:
         """It is over, whatever it came to."""

@@ -1,7 +1,7 @@
 """What calls came to and the store has not heard of yet."""
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tidegate.core.upstream import MOST_MARKS, Mark, Seen, Tally
@@ -21,10 +21,47 @@ class Success:
 
 
 @dataclass(slots=True)
-class _Book:
-    """The tallies of one gate, by era."""
+class _Sum:
+    """A tally that grows: every call of every job is added to one, so nothing is copied until it is handed over."""
 
-    eras: dict[int, Tally] = field(default_factory=dict)
+    ok: int = 0
+    slow: int = 0
+    seconds: float = 0.0
+    good: tuple[Mark, ...] = ()
+    faults: list[Seen] = field(default_factory=list)
+    retries: int = 0
+    starts: int = 0
+    pace: Pace | None = None
+    pace_until: datetime | None = None
+
+    def add(self, success: Success) -> None:
+        self.ok += 1
+        if success.slow:
+            self.slow += 1
+        else:
+            self.seconds += success.lasted.total_seconds()
+        self.good = _newest(success.mark, self.good)
+
+    def tally(self, era: int) -> Tally:
+        return Tally(
+            era=era,
+            ok=self.ok,
+            slow=self.slow,
+            seconds=self.seconds,
+            good=self.good,
+            faults=tuple(self.faults[-MOST_MARKS:]),
+            retries=self.retries,
+            starts=self.starts,
+            pace=self.pace,
+            pace_until=self.pace_until,
+        )
+
+
+@dataclass(slots=True)
+class _Book:
+    """The sums of one gate, by era."""
+
+    eras: dict[int, _Sum] = field(default_factory=dict)
     urgent: bool = False
 
 
@@ -39,35 +76,37 @@ class Tallies:
     def good(self, gate: str, era: int, success: Success, *, urgent: bool) -> None:
         """A call succeeded; `urgent` where that may decide something."""
         with self._lock:
-            tally = self._tally(gate, era)
-            others = [mark for mark in tally.good if mark.job != success.mark.job]
-            newest = tuple(sorted((success.mark, *others), key=lambda mark: mark.at, reverse=True)[:2])
-            seconds = 0.0 if success.slow else success.lasted.total_seconds()
-            more = replace(tally, ok=tally.ok + 1, slow=tally.slow + success.slow, seconds=tally.seconds + seconds)
-            self._keep(gate, replace(more, good=newest), urgent=urgent)
+            self._sum(gate, era, urgent=urgent).add(success)
 
     def bad(self, gate: str, era: int, seen: Seen) -> None:
         """A call failed."""
         with self._lock:
-            tally = self._tally(gate, era)
-            self._keep(gate, replace(tally, faults=(*tally.faults, seen)[-MOST_MARKS:]), urgent=True)
+            faults = self._sum(gate, era, urgent=True).faults
+            faults.append(seen)
+            if len(faults) > 2 * MOST_MARKS:
+                del faults[:-MOST_MARKS]
 
     def retried(self, gate: str, era: int) -> None:
         """A call was made again: that is taken from the budget."""
         with self._lock:
-            tally = self._tally(gate, era)
-            self._keep(gate, replace(tally, retries=tally.retries + 1), urgent=False)
+            self._sum(gate, era).retries += 1
+
+    def started(self, gate: str, era: int) -> None:
+        """A call began that no claim has charged to the gate's pace."""
+        with self._lock:
+            self._sum(gate, era).starts += 1
 
     def paced(self, gate: str, era: int, pace: Pace, until: datetime) -> None:
         """An answer asked for a pace."""
         with self._lock:
-            self._keep(gate, replace(self._tally(gate, era), pace=pace, pace_until=until), urgent=True)
+            asked = self._sum(gate, era, urgent=True)
+            asked.pace, asked.pace_until = pace, until
 
     def retries(self, gate: str) -> int:
         """Retries not handed over yet."""
         with self._lock:
             book = self._books.get(gate)
-            return sum(tally.retries for tally in book.eras.values()) if book else 0
+            return sum(each.retries for each in book.eras.values()) if book else 0
 
     @property
     def urgent(self) -> bool:
@@ -84,16 +123,28 @@ class Tallies:
         with self._lock:
             book = self._books.pop(gate, _Book())
             self._urgent = any(book.urgent for book in self._books.values())
-        return [book.eras[era] for era in sorted(book.eras)]
+        return [book.eras[era].tally(era) for era in sorted(book.eras)]
 
-    def _tally(self, gate: str, era: int) -> Tally:
-        book = self._books.setdefault(gate, _Book())
-        return book.eras.get(era, Tally(era=era))
+    def _sum(self, gate: str, era: int, *, urgent: bool = False) -> _Sum:
+        book = self._books.get(gate)
+        if book is None:
+            book = self._books[gate] = _Book()
+        found = book.eras.get(era)
+        if found is None:
+            found = book.eras[era] = _Sum()
+            if len(book.eras) > MOST_ERAS:
+                del book.eras[min(book.eras)]
+        if urgent:
+            book.urgent = self._urgent = True
+        return found
 
-    def _keep(self, gate: str, tally: Tally, *, urgent: bool) -> None:
-        book = self._books[gate]
-        book.eras[tally.era] = tally
-        book.urgent = book.urgent or urgent
-        self._urgent = self._urgent or urgent
-        while len(book.eras) > MOST_ERAS:
-            del book.eras[min(book.eras)]
+
+def _newest(mark: Mark, known: tuple[Mark, ...]) -> tuple[Mark, ...]:
+    """The newest marks of two different jobs, newest first."""
+    if not known:
+        return (mark,)
+    first = known[0]
+    if mark.at >= first.at:
+        return (mark, *known[1:]) if mark.job == first.job else (mark, first)
+    others = [each for each in known if each.job != mark.job]
+    return tuple(sorted((mark, *others), key=lambda each: each.at, reverse=True)[:2])

@@ -55,6 +55,7 @@ class Calls:
     _began: float = 0.0
     _whole: Call | None = None
     _marked: set[str] = field(default_factory=set)
+    _called: set[str] = field(default_factory=set)
     _left: list[Left] = field(default_factory=list)
     _blamed: Left | None = None
 
@@ -175,13 +176,16 @@ class Calls:
     def enter(self, name: str, parents: tuple[str, ...]) -> Call:
         """A marked call begins; raises UpstreamUnavailable."""
         self._mark(name)
-        call = self.to.admit(name, parents, self.lease.job.id, self._eras)
-        self.to.began(call)
-        return call
+        return self._entered(self.to.admit(name, parents, self.lease.job.id, self._eras))
 
     async def borrow(self, name: str, parents: tuple[str, ...]) -> Call:
         """A marked call begins as a probe; raises UpstreamUnavailable."""
-        call = await self.to.borrow(name, parents, self.lease.job.id, self._eras)
+        return self._entered(await self.to.borrow(name, parents, self.lease.job.id, self._eras))
+
+    def _entered(self, call: Call) -> Call:
+        """The claim has paid for the first call of the run's own lane: every other one is charged."""
+        self.to.charge(call, () if call.upstream in self._called else self._eras)
+        self._called.add(call.upstream)
         self.to.began(call)
         return call
 

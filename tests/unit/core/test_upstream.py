@@ -182,6 +182,26 @@ def test_no_answer_can_ask_for_a_pace_for_longer_than_a_day() -> None:
     assert circuit.after(86_400).gate.pace is None
 
 
+def test_calls_that_no_claim_was_made_for_use_up_the_pace_of_claims() -> None:
+    circuit = Circuit(replace(API, pace=Pace(period=seconds(2), burst=2)))
+    circuit.tell(Tally(era=0, starts=5))
+    assert circuit.gate.not_before == circuit.now + seconds(5 * 2)
+    assert shut_until(circuit.upstream, circuit.now) is None  # whoever calls without a claim is not held back
+    circuit.after(4).tell(Tally(era=0, starts=1))
+    assert circuit.gate.not_before == circuit.now + seconds(10 - 4 + 2)
+    assert circuit.after(8).gate.not_before is None
+
+
+def test_they_hold_back_claims_for_a_minute_at_most() -> None:
+    circuit = Circuit(replace(API, pace=Pace(period=seconds(1))))
+    circuit.tell(Tally(era=0, starts=10_000)).tell(Tally(era=0, starts=10_000))
+    assert circuit.gate.not_before == circuit.now + seconds(60)
+
+
+def test_without_a_pace_they_cost_nothing() -> None:
+    assert Circuit().tell(Tally(era=0, starts=10_000)).gate == Gate(name="a")
+
+
 def test_of_two_paces_the_slower_one_holds() -> None:
     circuit = Circuit(replace(API, pace=Pace(period=seconds(1), burst=5)))
     assert circuit.gate.pace == Pace(period=seconds(1), burst=5)
