@@ -14,9 +14,6 @@ from tidegate.core.upstream import MOST_MARKS, UNKNOWN_LEVEL, Present, Upstream,
 UNUSED: Final = 0.5
 """A limit of which less is in use does not bind."""
 
-EAGER: Final = 6.0
-"""Calls more a round, beyond the first, where there was no congestion for as long as `calm`."""
-
 FROM_CLAIM_TO_CALL: Final = timedelta(milliseconds=50)
 """How long after its claim a call may begin: what it meets then was let through by the limit before."""
 
@@ -36,25 +33,14 @@ def cut(upstream: Upstream, rules: Rules, present: Present, at: datetime, began:
     return replace(upstream, limit=limit, threshold=limit, level=max(upstream.level, base), lowered_at=lowered)
 
 
-def grown(upstream: Upstream, successes: int, rules: Rules, now: datetime) -> Upstream:
-    """One more for each success up to the threshold, then one more a round; it at most doubles at a time.
-
-    The longer no congestion was met, the more a round, as CUBIC does it (RFC 9438): where the limit of before is no
-    limit any more, a backlog must not wait for one call more a round.
-    """
+def grown(upstream: Upstream, successes: int) -> Upstream:
+    """One more for each success up to the threshold, then one more a round; it at most doubles at a time."""
     if upstream.limit is None:
         return upstream
-    limit, most, more = upstream.limit, upstream.limit * 2, _eager(upstream, rules, now)
+    limit, most = upstream.limit, upstream.limit * 2
     for _ in range(min(successes, MOST_MARKS)):
-        limit += 1.0 if limit < upstream.threshold else more / limit
+        limit += 1.0 if limit < upstream.threshold else 1.0 / limit
     return replace(upstream, limit=min(limit, most))
-
-
-def _eager(upstream: Upstream, rules: Rules, now: datetime) -> float:
-    """How many calls more a round: one after a congestion, and one more with each sixth of the calm after it."""
-    if rules.adapting is None or upstream.cut_at is None:
-        return 1.0
-    return 1.0 + min(max((now - upstream.cut_at) / rules.adapting.calm, 0.0), 1.0) * EAGER
 
 
 def restarted(upstream: Upstream, rules: Rules, now: datetime) -> Upstream:

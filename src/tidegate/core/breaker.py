@@ -242,7 +242,7 @@ def _praised(upstream: Upstream, tally: Tally, rules: Rules, present: Present) -
         upstream = replace(upstream, slow_since=None, threshold=max(upstream.threshold, upstream.level * 0.5))
     if upstream.windows or tally.slow or tally.faults:  # while nothing is wrong there is nothing to count
         upstream = counted(upstream, rules, present.now, Window(start=present.now, ok=quick, slow=tally.slow))
-    return grown(upstream, quick, rules, present.now)
+    return grown(upstream, quick)
 
 
 def _faulted(upstream: Upstream, seen: Seen, rules: Rules, present: Present) -> Upstream:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.circuits import START, Circuit, seconds
-from tidegate.core.adaptive import grown, lifting
+from tests.unit.core.circuits import Circuit, seconds
+from tidegate.core.adaptive import lifting
 from tidegate.core.fault import Fault
 from tidegate.core.rules import API, Rules, SlowRule
-from tidegate.core.upstream import Seen, State, Tally, Upstream
+from tidegate.core.upstream import Seen, State, Tally
 
 LENIENT = replace(API, count=None, rate=None)
 """Never opens by a count: the limit alone is looked at."""
@@ -106,23 +106,6 @@ def test_where_nobody_knows_how_many_run_the_limit_is_not_thrown_to_one() -> Non
 def test_after_a_congestion_the_limit_grows_by_one_a_round() -> None:
     circuit = Circuit(running=10).bad(Fault.RATE_LIMITED)
     assert limits(circuit, 8) == [7, 7, 7, 7, 7, 7, 7, 8]
-
-
-def test_the_longer_it_goes_well_the_more_are_added_a_round_up_to_seven() -> None:
-    def more_in_a_round(seconds_after: float) -> float:
-        circuit = Circuit(running=40)
-        circuit.rules = LENIENT
-        circuit.bad(Fault.RATE_LIMITED).after(seconds_after)
-        before = circuit.upstream.limit or 0.0
-        return (circuit.good(round(before)).upstream.limit or 0.0) - before
-
-    assert more_in_a_round(0.1) == pytest.approx(1, abs=0.1)
-    assert more_in_a_round(30) == pytest.approx(4, rel=0.1)
-    long_ago = Upstream(limit=20.0, cut_at=START)
-    assert grown(long_ago, 20, LENIENT, START + seconds(3_600)).limit == pytest.approx(27, rel=0.1)
-    for never in (Upstream(limit=20.0), long_ago):
-        rules = LENIENT if never.cut_at is None else replace(LENIENT, adapting=None)
-        assert grown(never, 20, rules, START + seconds(3_600)).limit == pytest.approx(21, abs=0.1)
 
 
 def test_without_congestion_for_a_minute_there_is_no_limit_any_more() -> None:
