@@ -1,7 +1,7 @@
 # One word per habit; CI runs the same words. Needs Python 3.11 or newer, pip and make.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 
 BIN := .venv/bin
 UV := .tools/bin/uv
@@ -15,13 +15,14 @@ PACKAGE = $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadgroup
+CORE_TESTS := tests/unit/core tests/properties
 # What a test run needs; .dev is made after .runtime would be, and holds all of it in the same versions.
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast core-coverage check lint types docs format bench bench-peers bench-outage lock clean
+.PHONY: help setup run test test-fast core-coverage other-servers check lint types docs format bench bench-peers bench-outage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,15 +32,18 @@ setup: $(DEV) ## install everything for working on Tidegate into .venv
 run: $(RUNTIME) ## serve the API with an embedded worker
 	@$(BIN)/tidegate serve
 
-test: core-coverage ## every test, and the coverage gate on core/
-	$(PYTEST) $(PARALLEL)
+test: core-coverage other-servers ## every test, and the coverage gate on core/
+	$(PYTEST) $(PARALLEL) $(addprefix --ignore=,$(CORE_TESTS))
 
 test-fast: $(DEV) ## the tests without those marked slow or e2e
 	$(PYTEST) $(PARALLEL) -m "not slow and not e2e"
 
 core-coverage: $(DEV) ## 100 % branch coverage of core/ by its own tests
-	$(BIN)/coverage run -m pytest -q tests/unit/core tests/properties
+	$(BIN)/coverage run -m pytest -q $(CORE_TESTS)
 	$(BIN)/coverage report
+
+other-servers: $(DEV) ## the engine contract on the oldest servers, and on whatever else is installed here
+	$(BIN)/python -m tests.servers.others $(PARALLEL)
 
 check: lint types docs ## everything that needs no running job: lint, types, docs, the repository's own rules
 	$(PYTEST) -q tests/repo --ignore=tests/repo/test_docs.py

@@ -17,6 +17,8 @@ from tidegate.core.retry import RetryPolicy
 from tidegate.errors import ConfigError, InvalidInput
 from tidegate.handlers import JobOptions, JobType, Registry, encode
 from tidegate.requests import JobRequest
+from tidegate.schedules import Book, Plan, ScheduleOptions, declare, planned, timetable
+from tidegate.system_jobs import SYSTEM_PREFIX
 from tidegate.telemetry.events import Emitter
 from tidegate.upstreams import Policies, QueueCircuits, UpstreamOptions, declared
 from tidegate.wiring import System, open_system
@@ -55,6 +57,13 @@ class SubmitOptions(BatchOptions, total=False):
     """What `submit` takes beside function and payload."""
 
     idempotency_key: str
+
+
+_OPTIONS: Mapping[str, Mapping[str, object]] = {
+    "submit_many": BatchOptions.__annotations__,
+    "schedule": ScheduleOptions.__annotations__,
+}
+"""What the calls take that don't take what `submit` does."""
 
 
 class JobFunction(Generic[Payload, Value]):
@@ -140,6 +149,7 @@ class Tidegate:
         self._settings = settings
         self.registry = Registry()
         self.policies = Policies()
+        self._plans: dict[str, Plan] = {}
         self.emit = emit or Emitter()
         self._system: System | None = None
         self._stack: AsyncExitStack | None = None
@@ -152,11 +162,36 @@ class Tidegate:
     def job(self, name: str, **options: Unpack[JobOptions]) -> Decorator:
         """Register a handler as job type `name`; raises ConfigError, and TypeError for an option it does not know."""
         _check_names("job", options, JobOptions.__annotations__)
+        if name.startswith(SYSTEM_PREFIX):
+            raise ConfigError(f"job type {name!r}: names that begin with {SYSTEM_PREFIX!r} are Tidegate's own")
         return Decorator(lambda handler: self.registry.add(name, handler, options))
 
     def upstream(self, name: str, **options: Unpack[UpstreamOptions]) -> None:
         """Declare what is known of an upstream; one that is not declared has the rules `api`. Raises ConfigError."""
         self.policies = declared(self.policies, name, options)
+
+    def schedule(
+        self,
+        name: str,
+        expression: str,
+        job: JobFunction[Payload, Value],
+        payload: Payload,
+        **options: Unpack[ScheduleOptions],
+    ) -> None:
+        """Have workers submit a job at each tick of a cron expression, once in the whole fleet.
+
+        It is stored when the application is opened. Raises ConfigError, and TypeError for an option it does not know.
+        """
+        _check_call("schedule", job, options)
+        plan = planned(timetable(name, expression, options), job.job_type, payload, options)
+        if plan.key in self._plans:
+            raise ConfigError(f"schedule {name!r} is declared twice")
+        self._plans[plan.key] = plan
+
+    @property
+    def schedules(self) -> Book:
+        """The schedules in the store."""
+        return Book(self.system.engine, self.system.runtime.nonce)
 
     @property
     def queues(self) -> QueueCircuits:
@@ -234,6 +269,8 @@ class Tidegate:
         async with open_system(settings, self.registry, self.emit, self.policies) as system:
             self._system = system
             try:
+                if self._plans:
+                    await declare(self.schedules, self._plans.values())
                 yield self
             finally:
                 self._system = None
@@ -263,8 +300,7 @@ def _timedelta(seconds: float | timedelta) -> timedelta:
 def _check_call(verb: str, job: object, options: Mapping[str, object]) -> None:
     if not isinstance(job, JobFunction):
         raise TypeError(f"{verb}() takes the function that @app.job registered, not {job!r:.100}")
-    known = SubmitOptions if verb != "submit_many" else BatchOptions
-    _check_names(verb, options, known.__annotations__)
+    _check_names(verb, options, _OPTIONS.get(verb, SubmitOptions.__annotations__))
 
 
 def _check_names(verb: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:

@@ -47,6 +47,7 @@ class Reach:
     """What a client reaches. `settle_overdue` ends a job whose run is past its timeout, if it still is.
 
     `check_file` raises unless (reference, user) is an upload of that user's.
+    `cancelled` is told of jobs that a cancel met, so that whoever wants to hear of their end does.
     """
 
     engine: Engine
@@ -58,6 +59,7 @@ class Reach:
     nonce: Callable[[], str]
     settle_overdue: Callable[[JobId], Awaitable[bool]]
     check_file: Callable[[str, str], Awaitable[None]]
+    cancelled: Callable[[Sequence[Job]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +254,17 @@ class Client:
             case Cancellation.UNKNOWN:
                 raise JobNotFound(job_id)
             case Cancellation.FINISHED:
-                ended = await self.get(job_id, user_id=user_id)
+                ended = await self._after_cancel(job_id, user_id)
                 raise IllegalTransition(job.id, ended.status, "cancelled")
             case Cancellation.CANCELLED | Cancellation.REQUESTED:
                 self._to.emit(CancelRequested(job=ref(job)))
-        return await self.get(job_id, user_id=user_id)
+        return await self._after_cancel(job_id, user_id)
+
+    async def _after_cancel(self, job_id: str, user_id: str | None) -> Job:
+        """The job as it is, its end told: a repeat makes up for what a call that broke off left undone."""
+        job = await self.get(job_id, user_id=user_id)
+        await self._to.cancelled([job])
+        return job
 
     async def retry(self, job_id: str, *, user_id: str | None = None) -> Job:
         """Queue a failed or cancelled job again, as if new; raises IllegalTransition for any other."""

@@ -70,6 +70,11 @@ def token() -> str:
     return os.urandom(16).hex()
 
 
+def chance(size: int) -> bytes:
+    """So many random bytes, unguessable."""
+    return os.urandom(size)
+
+
 _BLOCK: Final = 2_048
 
 

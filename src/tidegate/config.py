@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from tidegate.errors import ConfigError
 
@@ -29,7 +30,16 @@ def _duration(value: object) -> object:
     raise ValueError(f"{value!r} is no duration: write 30s, 5m, 24h or a number of seconds")
 
 
+def _listed(value: object) -> object:
+    """Read what is written with commas."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+
+
+_ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
+Origin = Annotated[str, StringConstraints(pattern=rf"^(\*|{_ORIGIN})$")]
 
 
 def _names(*others: str) -> AliasChoices:
@@ -49,6 +59,12 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    auth: Literal["keys", "none"] = Field(
+        "keys", description="`keys`: as soon as there is an API key, requests need one. `none`: somebody else checks."
+    )
+    admin_key: SecretStr | None = Field(
+        None, min_length=20, description="An API key for administrators, to make others with; at least 20 characters."
+    )
     app: str = Field("", description="`module:attribute` of the Tidegate application to serve; empty: built-in types.")
 
     slots: int = Field(10, ge=1, le=10_000, description="Jobs that a worker runs at a time.")
@@ -91,6 +107,29 @@ class Settings(BaseSettings):
         ge=timedelta(seconds=1),
         validation_alias=_names("TIDEGATE_LIMIT_IP_WINDOW", "RATE_LIMIT_WINDOW"),
         description="The window in which an address's POSTs are counted.",
+    )
+    limit_streams_per_user: int = Field(
+        20, ge=0, description="Streams of events that a user may have open at a server; 0: no limit."
+    )
+    limit_streams: int = Field(1_000, ge=0, description="Streams of events that a server has open; 0: no limit.")
+
+    http_receive_timeout: Duration = Field(
+        timedelta(seconds=10),
+        ge=timedelta(milliseconds=100),
+        description="How long a request's headers may take, its JSON, or each 128 KiB of an upload.",
+    )
+    http_keep_alive: Duration = Field(
+        timedelta(seconds=30), ge=timedelta(seconds=1), description="How long a connection may rest between requests."
+    )
+    http_requests: int = Field(2_000, ge=0, description="Requests answered at a time, others get 503; 0: no limit.")
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Origins whose pages may call the API, with commas between; `*`: any, without credentials."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Addresses or networks of proxies whose X-Forwarded-For is believed, with commas between."
+    )
+    hsts: Duration = Field(
+        timedelta(0), description="How long browsers shall come by TLS only; 0s: not said. Set it where all is TLS."
     )
 
     llm_model: str = Field(
@@ -180,6 +219,11 @@ class Settings(BaseSettings):
         gt=timedelta(0),
         validation_alias=_names("TIDEGATE_LLM_CIRCUIT_COOLDOWN", "LLM_CIRCUIT_COOLDOWN"),
         description="How long that while is.",
+    )
+
+    webhook_http: bool = Field(False, description="Webhooks may be `http:` too, not only `https:`; for development.")
+    webhook_networks: str = Field(
+        "", description="Networks that are not public and may be sent webhooks: `10.1.0.0/16,fd12:3456::/32`."
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")

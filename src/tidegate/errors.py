@@ -11,6 +11,8 @@ TidegateError
 │  ├─ JobNotFound              unknown, pruned, or another user's
 │  ├─ IdempotencyConflict      the key already belongs to different work (.job_id)
 │  ├─ IllegalTransition        the job's status forbids it (.status)
+│  ├─ Unauthenticated          no API key was shown, or one that opens nothing
+│  ├─ AccessDenied             the key that was shown may not do that
 │  ├─ RateLimited              over a limit (.retry_after)
 │  └─ UpstreamOpen             the job's upstream is down, and its type takes no new jobs then (.retry_after)
 ├─ EngineError
@@ -22,7 +24,8 @@ TidegateError
 │  ├─ ArtifactUnavailable      the object store failed after all tries
 │  └─ ArtifactRefused          the object store said no: permission, bucket, credentials
 ├─ LLMError                    a model's provider did not give what was asked for (.code, .retry_after)
-├─ ServiceError                what the HTTP client raises when a server can't be reached or answers nonsense
+├─ WebhookError                a receiver did not take an event (.code, .retry_after)
+├─ ServiceError                a server can't be reached, fails, or answers what makes no sense (.status)
 ├─ JobFailed                   awaiting a result: the job failed (.code, .job_id)
 ├─ JobCancelled                awaiting a result: the job was cancelled (.job_id)
 ├─ ResultTimeout               awaiting a result: it did not end in time (.job_id)
@@ -110,6 +113,14 @@ class IdempotencyConflict(Refused):
         self.job_id = job_id
 
 
+class Unauthenticated(Refused):
+    """No API key was shown, or one that opens nothing."""
+
+
+class AccessDenied(Refused):
+    """The API key that was shown may not do that."""
+
+
 class IllegalTransition(Refused):
     """The job's status forbids what was asked."""
 
@@ -122,10 +133,14 @@ class IllegalTransition(Refused):
 class RateLimited(Refused):
     """Over a limit; the same request is welcome after `retry_after`."""
 
-    def __init__(self, message: str, *, retry_after: timedelta, limit: int) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta, limit: int, name: str = "", window: timedelta = timedelta(0)
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.limit = limit
+        self.name = name
+        self.window = window
 
 
 class UpstreamOpen(Refused):
@@ -202,8 +217,22 @@ class LLMError(TidegateError):
         self.status_code = status_code
 
 
+class WebhookError(TidegateError):
+    """A webhook's receiver did not take an event; the message names neither its address nor what it answered."""
+
+    def __init__(
+        self, message: str, *, code: str, transient: bool = True, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code, self.transient, self.retry_after = code, transient, retry_after
+
+
 class ServiceError(TidegateError):
-    """A Tidegate server can't be reached, or its answer makes no sense."""
+    """A Tidegate server can't be reached, or its answer makes no sense; `status` is what it answered, if it did."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class JobFailed(TidegateError):

@@ -127,6 +127,12 @@ class Registry:
         self._types[name] = made
         return made
 
+    def copy(self) -> "Registry":
+        """Another one with the same job types."""
+        other = Registry()
+        other._types.update(self._types)
+        return other
+
     def get(self, name: str) -> JobType:
         """The job type of that name; raises UnknownJobType."""
         try:

@@ -21,9 +21,14 @@ from tidegate.context import LocalFile
 from tidegate.core.ids import uuid7
 from tidegate.core.job import JobId
 from tidegate.engines import open_engine
-from tidegate.errors import EngineUnavailable
+from tidegate.errors import ConfigError, EngineUnavailable
 from tidegate.handlers import Registry
 from tidegate.ports import Engine
+from tidegate.system_jobs import SYSTEM_QUEUE, SYSTEM_WEIGHT
+from tidegate.system_jobs.registering import SystemReach, register
+from tidegate.system_jobs.webhooks.egress import Egress, networks
+from tidegate.system_jobs.webhooks.service import Reach as WebhookReach
+from tidegate.system_jobs.webhooks.service import Webhooks
 from tidegate.telemetry.events import Emitter
 from tidegate.telemetry.hooks import adopt_uncaught
 from tidegate.telemetry.logs import LogListener, configure, told_at
@@ -50,6 +55,7 @@ class System:
     clock: clock.Clock
     runtime: Runtime
     upstreams: Upstreams
+    webhooks: Webhooks
 
     def worker(self) -> Worker:
         """A worker on this system, not started."""
@@ -62,10 +68,15 @@ async def open_system(
 ) -> AsyncIterator[System]:
     """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
     policies = (policies or Policies()).beside(job_type.lane for job_type in registry)
+    registry = registry.copy()  # the system's own job types are no part of the application's
     artifacts = open_artifacts(artifact_settings(settings))
     await warm_up()
     wall = SystemClock()
-    async with open_engine(settings.engine_url) as engine, _health(engine, settings, policies, emit) as upstreams:
+    async with (
+        open_engine(settings.engine_url) as engine,
+        _health(engine, settings, policies, emit) as upstreams,
+        _webhooks(settings, engine, upstreams) as webhooks,
+    ):
         runtime = Runtime(
             engine=engine,
             upstreams=upstreams,
@@ -79,18 +90,28 @@ async def open_system(
             nonce=clock.token,
             scratch=settings.data_dir.absolute() / "scratch",
             settings=_worker_settings(settings),
+            follow=webhooks.book.follow,
         )
-        yield System(
-            settings=settings,
-            engine=engine,
-            artifacts=artifacts,
-            registry=registry,
-            client=Client(_reach(runtime)),
-            emit=emit,
-            clock=wall,
-            runtime=runtime,
-            upstreams=upstreams,
-        )
+        yield _assembled(settings, runtime, artifacts, webhooks)
+
+
+def _assembled(settings: Settings, runtime: Runtime, artifacts: ArtifactStore, webhooks: Webhooks) -> System:
+    """The whole, its registry with the job types of its own."""
+    client, engine, emit = Client(_reach(runtime, webhooks)), runtime.engine, runtime.emit
+    reach = SystemReach(engine=engine, client=client, clock=runtime.clock, emit=emit, webhooks=webhooks)
+    register(runtime.registry, reach)
+    return System(
+        settings=settings,
+        engine=engine,
+        artifacts=artifacts,
+        registry=runtime.registry,
+        client=client,
+        emit=emit,
+        clock=runtime.clock,
+        runtime=runtime,
+        upstreams=runtime.upstreams,
+        webhooks=webhooks,
+    )
 
 
 @asynccontextmanager
@@ -119,6 +140,28 @@ async def _health(engine: Engine, settings: Settings, policies: Policies, emit: 
         await asyncio.gather(keeping, return_exceptions=True)
 
 
+@asynccontextmanager
+async def _webhooks(settings: Settings, engine: Engine, upstreams: Upstreams) -> AsyncIterator[Webhooks]:
+    """Who hears of ends, kept for as long as this is open."""
+    try:
+        egress = Egress(plain=settings.webhook_http, networks=networks(settings.webhook_networks))
+    except ValueError as exc:
+        raise ConfigError(f"TIDEGATE_WEBHOOK_NETWORKS: {exc}") from exc
+    webhooks = Webhooks(
+        WebhookReach(
+            engine=engine,
+            now=upstreams.now,
+            newest=lambda: upstreams.keeper.newest,
+            nonce=clock.token,
+            chance=clock.chance,
+            new_id=new_job_id,
+            egress=egress,
+        )
+    )
+    async with webhooks.kept():
+        yield webhooks
+
+
 def new_job_id() -> JobId:
     """A fresh UUIDv7."""
     return JobId(uuid7(*clock.new_id_parts()))
@@ -139,7 +182,7 @@ def observe(settings: Settings) -> Emitter:
     return emit
 
 
-def _reach(runtime: Runtime) -> Reach:
+def _reach(runtime: Runtime, webhooks: Webhooks) -> Reach:
     async def check_file(reference: str, user_id: str) -> None:
         await uploads.resolve(runtime.artifacts, reference, user_id=user_id)
 
@@ -156,6 +199,7 @@ def _reach(runtime: Runtime) -> Reach:
         nonce=runtime.nonce,
         settle_overdue=overdue,
         check_file=check_file,
+        cancelled=webhooks.cancelled,
     )
 
 
@@ -183,7 +227,7 @@ def artifact_settings(settings: Settings) -> ArtifactSettings:
 
 def _worker_settings(settings: Settings) -> WorkerSettings:
     return WorkerSettings(
-        queues=settings.queues,
+        queues={SYSTEM_QUEUE: SYSTEM_WEIGHT, **settings.queues},
         slots=settings.slots,
         lease_for=settings.lease,
         renew_every=settings.lease / 3,

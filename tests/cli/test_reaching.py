@@ -58,8 +58,9 @@ def test_looking_for_jobs_where_no_store_is_makes_none(folder: Path) -> None:
 
 
 def test_a_result_that_is_gone_is_no_unknown_job() -> None:
-    gone = httpx2.Response(404, json={"type": "/problems/artifact-not-found", "detail": "the file is gone"})
-    unknown = httpx2.Response(404, json={"type": "/problems/job-not-found", "detail": "no such job"})
+    told = {"content-type": "application/problem+json"}
+    gone = httpx2.Response(404, headers=told, json={"type": "/problems/artifact-not-found", "detail": "it is gone"})
+    unknown = httpx2.Response(404, headers=told, json={"type": "/problems/job-not-found", "detail": "no such job"})
     assert isinstance(problem(gone, "/jobs/01a2/result"), ArtifactNotFound)
     assert isinstance(problem(unknown, "/jobs/01a2/result"), JobNotFound)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.docs import http_tables, tables
+from tests.docs import http_tables, metric_tables, tables
 from tests.docs.pages import name_of, pages
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
@@ -17,6 +17,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "errors": tables.error_tree,
     "log-events": tables.log_events,
     "lifecycle": tables.diagram,
+    "metrics": metric_tables.metrics,
     "routes": http_tables.routes,
     "problems": http_tables.problems,
 }

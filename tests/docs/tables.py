@@ -69,7 +69,7 @@ def _names(name: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     value: object = field.get_default(call_default_factory=True, validated_data={})
     match value:
-        case None | "":
+        case None | "" | ():
             return ""
         case timedelta():
             return f"`{_duration(value)}`"

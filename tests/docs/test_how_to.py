@@ -11,9 +11,13 @@ import pytest
 
 from tests.docs.pages import DOCS
 from tests.docs.program import Program
+from tests.http.calls import post
+from tests.http.handlers import application
+from tests.http.reach import plain_settings, served
 from tidegate.app import JobFunction, JobHandle, Tidegate
 from tidegate.core.job import Job, Status
 from tidegate.errors import JobCancelled, JobFailed
+from tidegate.http import streams
 from tidegate.telemetry.events import Claimed
 
 HOW_TO = DOCS / "how-to"
@@ -136,3 +140,23 @@ def test_the_tests_that_the_page_shows_pass(page: Callable[[str], SimpleNamespac
     for test in shown:
         assert inspect.iscoroutinefunction(test)
         asyncio.run(test(tmp_path))
+
+
+def test_a_job_is_followed_to_its_end_over_a_stream_that_breaks(
+    page: Callable[[str], SimpleNamespace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page("follow-a-job.md")
+    monkeypatch.setattr(streams, "LONGEST", 0.05)
+    following = sys.modules["following"]
+    settings = plain_settings(tmp_path / "data")
+    app = application(settings)
+
+    async def run() -> str:
+        async with served(app, settings) as client:
+            job_id = await post(client)
+            followed = asyncio.create_task(following.followed(client, job_id))
+            await asyncio.sleep(0.2)
+            await client.post(f"/jobs/{job_id}/cancel")
+            return str(await followed)
+
+    assert asyncio.run(run()) == "cancelled"

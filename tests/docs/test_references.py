@@ -44,7 +44,7 @@ def test_every_variable_that_the_package_names_is_documented() -> None:
 
 
 def test_every_variable_that_a_page_names_exists() -> None:
-    known = tables.setting_names() | {"TIDEGATE_URL", "TIDEGATE_USER"}
+    known = tables.setting_names() | {"TIDEGATE_URL", "TIDEGATE_USER", "TIDEGATE_API_KEY"}
     for page in pages():
         named = set(re.findall(r"TIDEGATE_[A-Z0-9_]+", page.read_text("utf-8")))
         assert named <= known, name_of(page)

@@ -10,9 +10,10 @@ from tests.artifacts.servers import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
 from tests.docs.pages import DOCS, README, blocks, name_of, pages
 from tests.docs.program import Program
 
+CLIENT_PAGE = DOCS / "how-to" / "call-the-api-from-python.md"
 S3_PAGE = DOCS / "how-to" / "store-artifacts-in-s3.md"
 POSTGRES_PAGE = DOCS / "how-to" / "run-on-postgresql.md"
-ELSEWHERE = (S3_PAGE, POSTGRES_PAGE)
+ELSEWHERE = (CLIENT_PAGE, S3_PAGE, POSTGRES_PAGE)
 """Pages that need a server: each is run where one is."""
 WITH_PYTHON = [page for page in pages() if any(block.language == "python" for block in blocks(page))]
 

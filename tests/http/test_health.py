@@ -1,8 +1,13 @@
 """`/health` and `/readyz`."""
 
+from datetime import timedelta
+
 import httpx2
 
 from tests.http.calls import post
+from tidegate.app import Tidegate
+from tidegate.core.job import Owner
+from tidegate.core.query import WorkerInfo
 
 
 async def test_the_process_says_that_it_answers(api: httpx2.AsyncClient) -> None:
@@ -19,10 +24,33 @@ async def test_readiness_tells_of_engine_artifacts_and_the_oldest_ready_job(api:
         "durability": "none",
         "artifacts": "ok",
         "oldest_ready_age": 0,
+        "workers": 0,
+        "warnings": [],
     }
     await post(api)
     await post(api)
     assert 0 < (await api.get("/readyz")).json()["oldest_ready_age"] < 60
+
+
+async def test_readiness_warns_of_jobs_that_no_worker_serves(api: httpx2.AsyncClient, app: Tidegate) -> None:
+    for queue in ("low", "default", "default"):
+        await post(api, queue=queue)
+    warnings = [
+        "no worker serves queue 'default', where jobs wait: 2",
+        "no worker serves queue 'low', where jobs wait: 1",
+    ]
+    assert (await api.get("/readyz")).json()["warnings"] == warnings
+    now = app.system.clock.now()
+    worker = WorkerInfo(owner=Owner("w"), host="h", pid=7, started_at=now, version="1", slots=1, queues=("default",))
+    await app.system.engine.announce(worker, timedelta(seconds=60))
+    ready = (await api.get("/readyz")).json()
+    assert (ready["status"], ready["workers"], ready["warnings"]) == ("ready", 1, warnings[1:])
+
+
+async def test_readiness_tells_a_few_warnings_not_all(api: httpx2.AsyncClient) -> None:
+    for number in range(12):
+        await post(api, queue=f"q{number}")
+    assert len((await api.get("/readyz")).json()["warnings"]) == 10
 
 
 async def test_health_needs_no_user(api: httpx2.AsyncClient) -> None:

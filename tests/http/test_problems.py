@@ -28,6 +28,7 @@ EXAMPLES = [
     errors.RateLimited("slow down", retry_after=timedelta(seconds=1.2), limit=3),
     errors.UpstreamOpen("openrouter", retry_after=timedelta(seconds=1.2)),
     errors.StoreOwned(SECRET, 1),
+    errors.WebhookError(SECRET, code="refused"),
     errors.JobFailed("x", "code", "message"),
     errors.JobCancelled("x"),
     errors.ResultTimeout("x", "queued"),
@@ -81,6 +82,7 @@ async def test_an_unknown_place_is_a_problem_too(shared: httpx2.AsyncClient, pat
         ("GET", "/uploads", "POST"),
         ("GET", "/jobs/x/cancel", "POST"),
         ("POST", "/health", "GET"),
+        ("GET", "/jobs/bulk", "POST"),
     ],
 )
 async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(

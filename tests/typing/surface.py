@@ -109,6 +109,10 @@ assert_type(in_thread_with_result, JobFunction[Order, str])
 assert_type(in_process, JobFunction[Order, int])
 
 
+app.schedule("hourly", "0 * * * *", with_payload, Order(number=1), timezone="Europe/Berlin", misfire="all", timeout=5)
+app.schedule("daily", "0 3 * * *", with_nothing, None, user_id="ada", max_catch_up=3)
+
+
 async def use() -> None:
     """What an application does with them."""
     async with app as opened:

@@ -231,7 +231,7 @@ async def open_house(path: Path, url: str, policies: Policies | None = None) -> 
     settings = load(data_dir=path, engine=url, poll=QUICK.poll)
     async with open_system(settings, registry, emit, policies) as system, AsyncExitStack() as stack:
         runtime = replace(system.runtime, settings=QUICK)
-        yield House(system, runtime, registry, heard, stack)
+        yield House(system, runtime, system.registry, heard, stack)
 
 
 async def eventually(check: Callable[[], bool], within: float = 5) -> None:

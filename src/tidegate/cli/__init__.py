@@ -16,6 +16,7 @@ EXTRAS = {
     "uvicorn": "server",
     "httptools": "server",
     "python_multipart": "server",
+    "prometheus_client": "server",
     "sentry_sdk": "sentry",
 }
 """What an optional part of Tidegate needs, and the extra that brings it."""

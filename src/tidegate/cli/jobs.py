@@ -76,7 +76,7 @@ def show_jobs(*, which: Filters | None = None, where: Where | None = None) -> in
             cursor=chosen.cursor,
         )
         if place.as_json:
-            _print_json(page)
+            print_json(page)
             return 0
         items = page.get("items")
         rows = [row_of(item) for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
@@ -85,7 +85,7 @@ def show_jobs(*, which: Filters | None = None, where: Where | None = None) -> in
             sys.stderr.write(f"more: --cursor {page['next']}\n")
         return 0
 
-    return _with(place, ask)
+    return speak(place, ask)
 
 
 def show_job(job_id: str, /, *, where: Where | None = None) -> int:
@@ -96,12 +96,12 @@ def show_job(job_id: str, /, *, where: Where | None = None) -> int:
         job = await service.get(f"/jobs/{job_id}")
         history = await service.get(f"/jobs/{job_id}/history")
         if place.as_json:
-            _print_json({**job, "history": history.get("items", [])})
+            print_json({**job, "history": history.get("items", [])})
         else:
             details(job, history)
         return 0
 
-    return _with(place, ask)
+    return speak(place, ask)
 
 
 def submit(
@@ -121,12 +121,12 @@ def submit(
         if wait:
             return await _wait(service, job_id, 600.0, as_json=place.as_json)
         if place.as_json:
-            _print_json(answer.body)
+            print_json(answer.body)
         else:
             sys.stdout.write(f"{job_id}\n")
         return 0
 
-    return _with(place, ask, making=True)
+    return speak(place, ask, making=True)
 
 
 def cancel(job_id: str, /, *, where: Where | None = None) -> int:
@@ -148,10 +148,12 @@ def wait(
 ) -> int:
     """Wait for a job, showing its progress, and print its result. Exit code 1 unless it succeeds."""
     place = where or Where()
-    return _with(place, lambda service: _wait(service, job_id, timeout, as_json=place.as_json))
+    return speak(place, lambda service: _wait(service, job_id, timeout, as_json=place.as_json))
 
 
-def _with(where: Where, ask: Callable[[Service], Awaitable[int]], *, making: bool = False) -> int:
+def speak(where: Where, ask: Callable[[Service], Awaitable[int]], *, making: bool = False) -> int:
+    """Ask the server that is meant; the exit code. With `making`, an embedded store that is missing is made."""
+
     async def run() -> int:
         async with reach(where.url, where.user, making=making) as service:
             return await ask(service)
@@ -163,12 +165,12 @@ def _act(job_id: str, verb: str, where: Where) -> int:
     async def ask(service: Service) -> int:
         answer = await service.post(f"/jobs/{job_id}/{verb}")
         if where.as_json:
-            _print_json(answer.body)
+            print_json(answer.body)
         else:
             sys.stdout.write(f"{job_id} {_became(answer.body)}\n")
         return 0
 
-    return _with(where, ask)
+    return speak(where, ask)
 
 
 def _became(status: Mapping[str, object]) -> str:
@@ -208,10 +210,10 @@ def _payload(text: str) -> dict[str, object]:
 
 
 async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool) -> int:
-    status = await _ended(service, job_id, timeout, quiet=as_json)
+    status = await ended(service, job_id, timeout, quiet=as_json)
     if status["status"] != "succeeded":
         if as_json:
-            _print_json(status)
+            print_json(status)
         facts = [status.get(name) for name in ("error", "error_type", "error_message")]
         why = ", ".join(str(fact) for fact in facts if fact)
         sys.stderr.write(f"tidegate: job {job_id} {status['status']}{': ' if why else ''}{why}\n")
@@ -222,7 +224,8 @@ async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool)
     return 0
 
 
-async def _ended(service: Service, job_id: str, timeout: float, *, quiet: bool) -> Mapping[str, object]:
+async def ended(service: Service, job_id: str, timeout: float, *, quiet: bool) -> Mapping[str, object]:
+    """The status of a job once it has ended, its progress shown until then; raises ResultTimeout."""
     clock = SystemClock()
     deadline = clock.monotonic() + timeout
     polls = iter(POLLS)
@@ -240,5 +243,6 @@ async def _ended(service: Service, job_id: str, timeout: float, *, quiet: bool) 
             poll = min(next(polls, poll), 1.0 if status.get("progress") else 15.0)
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -51,11 +51,11 @@ class Call:
     body: Item | None = None
 
 
-def asked(desk: Desk, call: Call, show: Callable[[Item], None]) -> int:
-    """Ask, and show the answer, or print it as JSON."""
+def asked(desk: Desk, call: Call, show: Callable[[Item], None], *, making: bool = False) -> int:
+    """Ask, and show the answer, or print it as JSON. With `making`, an embedded store that is missing is made."""
 
     async def run() -> Item:
-        async with reach(desk.url, desk.user) as service:
+        async with reach(desk.url, desk.user, making=making) as service:
             return await service.call(call.method, call.path, call.body)
 
     answer = asyncio.run(run())
@@ -112,9 +112,12 @@ class Board:
 
     def show(self, rows: Sequence[Sequence[str]]) -> None:
         """Print it."""
+        console().print(self.drawn(rows))
+
+    def drawn(self, rows: Sequence[Sequence[str]]) -> Table | Text:
+        """It, to be printed."""
         if not rows:
-            _console().print(self.empty, style="dim")
-            return
+            return Text(self.empty, style="dim")
         shown = Table(box=None, header_style="bold", pad_edge=False)
         for number, name in enumerate(self.columns):
             shown.add_column(name, no_wrap=number < 2)
@@ -122,7 +125,7 @@ class Board:
             cells = [Text(cell) for cell in row]
             cells[1].stylize(self.colours.get(row[1], ""))
             shown.add_row(*cells)
-        _console().print(shown)
+        return shown
 
 
 def facts(item: Item) -> None:
@@ -131,7 +134,7 @@ def facts(item: Item) -> None:
     for name, value in item.items():
         if value not in (None, "", [], {}):
             shown.add_row(Text(name, style="bold"), Text(_fact(value), overflow="fold"))
-    _console().print(shown)
+    console().print(shown)
 
 
 def say(text: str) -> None:
@@ -149,7 +152,7 @@ def _fact(value: object) -> str:
             return plain(value)
 
 
-def _console() -> Console:
-    """A pipe has no width of its own: what reads it is given whole lines."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+def console() -> Console:
+    """Where to print. A pipe has no width of its own: what reads it is given whole lines."""
+    found = Console()
+    return found if found.is_terminal else Console(width=200)

@@ -18,17 +18,16 @@ import httpx2
 
 from tidegate.config import Settings, load
 from tidegate.engines import file_of, shown
-from tidegate.errors import (
-    ArtifactNotFound,
-    ConfigError,
-    InvalidInput,
-    JobNotFound,
-    Refused,
-    ServiceError,
-)
+from tidegate.errors import ConfigError, InvalidInput, ServiceError, TidegateError
+from tidegate.sdk.connecting import answer
+from tidegate.sdk.problems import error_of
+from tidegate.sdk.steps import Request
 
 SERVER_FILE = "server.json"
 LONGEST_USER = 255
+
+IN_PROCESS = "the engine"
+"""What answers where no server does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,8 @@ class Service:
 
     async def _send(self, method: str, path: str, **sent: Unpack[Sent]) -> Answer:
         response = await self._request(method, path, **sent)
+        if response.status_code == 204:
+            return Answer(204, {})
         try:
             body = response.json()
         except ValueError as exc:
@@ -107,27 +108,11 @@ class Service:
         return response
 
 
-def problem(response: httpx2.Response, path: str) -> Exception:
+def problem(response: httpx2.Response, path: str) -> TidegateError:
     """The exception that an error response stands for."""
-    try:
-        said = response.json()
-    except ValueError:
-        said = {}
-    detail = str(said.get("detail") or said.get("title") or said.get("error") or f"status {response.status_code}")
     job_id = path.split("/")[2] if path.startswith("/jobs/") else ""
-    match response.status_code:
-        case 404 if said.get("type") == "/problems/artifact-not-found":
-            return ArtifactNotFound(detail)
-        case 404 if job_id:
-            return JobNotFound(job_id)
-        case 409:
-            return Refused(detail)
-        case 429:
-            return Refused(detail)
-        case status if status < 500:
-            return InvalidInput("", detail)
-        case _:
-            return ServiceError(f"the server says: {detail}")
+    asked = Request(method="", path=path, job_id=job_id)
+    return error_of(answer(response, response.content), asked, "the server")
 
 
 def user() -> str:
@@ -141,13 +126,18 @@ def _header(user_id: str) -> str:
     return user_id
 
 
+def _key() -> Mapping[str, str]:
+    key = os.environ.get("TIDEGATE_API_KEY", "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 @asynccontextmanager
 async def reach(url: str | None, user_id: str | None, *, making: bool = False) -> AsyncIterator[Service]:
     """The service at `url`, at the running server of this data folder, or in this process.
 
     Who only looks finds a store or a ConfigError; with `making`, an embedded store that is missing is made.
     """
-    headers = {"X-User-ID": _header(user_id or user())}
+    headers = {"X-User-ID": _header(user_id or user()), **_key()}
     address = url or os.environ.get("TIDEGATE_URL") or _beside(load())
     if address:
         async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as http:
@@ -156,7 +146,7 @@ async def reach(url: str | None, user_id: str | None, *, making: bool = False) -
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(_in_process(making=making))
         http = httpx2.AsyncClient(base_url="http://in-process", headers=headers, transport=transport, timeout=30)
-        yield Service(await stack.enter_async_context(http), "the engine")
+        yield Service(await stack.enter_async_context(http), IN_PROCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +199,7 @@ def _lives(pid: int) -> bool:
 
 @asynccontextmanager
 async def _in_process(*, making: bool) -> AsyncIterator[httpx2.ASGITransport]:
-    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0, log_level="error")
+    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0, log_level="error", auth="none")
     file = missing(settings)
     if file is not None and not making:
         raise ConfigError(f"no store here: there is no {file} (TIDEGATE_DATA_DIR={settings.data_dir}), and no server")

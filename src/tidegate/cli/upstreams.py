@@ -67,10 +67,11 @@ def _override(name: str, word: Override, last: str | None, desk: Desk | None) ->
 
 
 def _show_all(answer: Item) -> None:
-    BOARD.show([_row(item) for item in items(answer)])
+    BOARD.show([row(item) for item in items(answer)])
 
 
-def _row(item: Item) -> list[str]:
+def row(item: Item) -> list[str]:
+    """One upstream as a table row."""
     counts = [plain(item.get(name)) for name in ("limit", "running", "waiting", "faults")]
     why = plain(item.get("why")) if item.get("state") != "closed" else ""
     return [plain(item.get("name")), plain(item.get("state")), _end(item), *counts, _word(item), why]

@@ -177,6 +177,18 @@ PROVIDER: Final = Rules(
 )
 """What upstreams share is down when two of them are at once."""
 
+WEBHOOK: Final = Rules(
+    name="webhook",
+    run=None,
+    open_time=OpenTime(first=timedelta(seconds=30), factor=2.0, grace=1, cap=timedelta(hours=2)),
+    longest_gate=timedelta(hours=1),
+    again=Exponential(initial=timedelta(seconds=5), factor=3.0, cap=timedelta(hours=2), jitter=0.1),
+)
+"""For receivers of webhooks, of which nobody knows anything: ever longer waits, since some never come back."""
+
+WEBHOOK_UPSTREAM: Final = "webhook."
+"""Upstreams whose names begin so have these rules, unless they are declared."""
+
 RULE_SETS: Final[Mapping[str, Rules]] = {rules.name: rules for rules in (API, LLM, QUEUE, PROVIDER)}
 
 

@@ -7,12 +7,14 @@ gate has limit 1.
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from tidegate.core.fault import Fault
 from tidegate.core.rules import MOST_COUNTED, Rules
+from tidegate.core.states import Override, State
 from tidegate.core.verbs import Gate, Pace
+
+__all__ = ["Override", "State"]
 
 FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """The end of what has none."""
@@ -30,22 +32,6 @@ MOST_OWED: Final = timedelta(seconds=60)
 
 BUDGET: Final = 10.0
 """Retries that may be made at once; each call that succeeds adds a tenth of one, each minute as many again."""
-
-
-class State(StrEnum):
-    """A circuit breaker's state; half-open is open with the time over."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class Override(StrEnum):
-    """What an operator may decide for the whole fleet."""
-
-    OPEN = "open"  # nothing is claimed
-    CLOSED = "closed"  # the breaker does not open; Retry-After and the limit hold
-    OFF = "off"  # nothing is held back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,49 +1,115 @@
 """The FastAPI application: its routes, its answers to errors, and a lifespan that opens the store."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from tidegate.app import Tidegate
-from tidegate.errors import TidegateError
-from tidegate.http import health, jobs, openapi, problems, queues, results, submitting, uploads, upstreams
+from tidegate.clock import SystemClock
+from tidegate.http import (
+    attempts,
+    bulk_actions,
+    bulk_submitting,
+    dead_letters,
+    events,
+    health,
+    jobs,
+    keys,
+    metrics,
+    openapi,
+    problems,
+    queues,
+    results,
+    schedules,
+    submitting,
+    uploads,
+    upstreams,
+    webhooks,
+    workers,
+)
+from tidegate.http.auth import Gatekeeper
+from tidegate.http.docs_page import add_docs
+from tidegate.http.edge import Edge
 from tidegate.http.envelope import Envelope
 from tidegate.http.face import Face, place, told
+from tidegate.http.keyring import KeyRing
+from tidegate.http.lifespan import tidegate_lifespan
 from tidegate.http.limits import Limits
+from tidegate.http.lookout import Lookout
+from tidegate.http.meter import Meter
+from tidegate.http.metering import Metering
 from tidegate.http.problems import Refusal
+from tidegate.http.routing import name_places, own_route
 from tidegate.http.schemas import Index
 from tidegate.wiring import VERSION
 
 
-def create_app(application: Tidegate, *, worker: bool = True) -> FastAPI:
-    """The HTTP face of `application`. Its lifespan opens the store and, with `worker`, runs jobs."""
+def create_app(application: Tidegate, *, worker: bool = True, stopping: asyncio.Event | None = None) -> FastAPI:
+    """The HTTP face of `application`. Its lifespan opens the store and, with `worker`, runs jobs.
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with application if worker else application.connected():
-            yield
+    Whoever serves it sets `stopping` when the server stops: that ends streams and long polls, which it would wait for.
+    """
 
+    face, gatekeeper = faced(application, stopping)
     app = _Api(
         title="Tidegate",
         version=VERSION,
-        lifespan=lifespan,
+        lifespan=tidegate_lifespan(application, worker=worker),
+        dependencies=[Depends(gatekeeper)],
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
+        docs_url=None,
+        redoc_url=None,
     )
-    face = Face(application, Limits(lambda: application.system.engine))
+    app.router.route_class = own_route(lambda: face.settings.http_receive_timeout)
     app.router.add_api_route("/", _index, name="index", response_model=Index, tags=["service"])
-    for routes in (submitting, jobs, results, uploads, queues, upstreams, health):
-        routes.add_routes(app.router, face)
+    add_docs(app)
+    add_routes(app.router, face, gatekeeper)
+    app.add_middleware(Metering, metrics=face.meter.metrics, clock=SystemClock())
+    app.add_middleware(Edge, settings=lambda: face.settings)
     app.add_middleware(Envelope)
-    for error in (Refusal, TidegateError, RequestValidationError, HTTPException):
-        app.add_exception_handler(error, _refused)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _refused)
     return app
+
+
+def faced(application: Tidegate, stopping: asyncio.Event | None = None) -> tuple[Face, Gatekeeper]:
+    """What routes work with, and who stands before them."""
+    limits = Limits(lambda: application.system.engine)
+    ring = KeyRing(lambda: application.system.engine, SystemClock())
+    face = Face(
+        application, limits, ring, Lookout(application), Meter(application), stopping=stopping or asyncio.Event()
+    )
+    return face, Gatekeeper(ring, lambda: application.system.settings, limits, face.address)
+
+
+def add_routes(router: APIRouter, face: Face, gatekeeper: Gatekeeper) -> None:
+    """Put every route of the API on `router`."""
+    for routes in (
+        submitting,
+        bulk_submitting,
+        bulk_actions,
+        jobs,
+        attempts,
+        dead_letters,
+        events,
+        results,
+        uploads,
+        queues,
+        upstreams,
+        workers,
+        schedules,
+        webhooks,
+        health,
+        metrics,
+    ):
+        routes.add_routes(router, face)
+    keys.add_routes(router, face, gatekeeper)
+    name_places(router.routes)
 
 
 class _Api(FastAPI):
@@ -62,20 +128,10 @@ async def _refused(request: Request, exc: Exception) -> Response:
     match exc:
         case Refusal():
             return problems.respond(request, exc)
-        case TidegateError():
-            return problems.respond(request, problems.refusal_of(exc))
-        case RequestValidationError():
-            return problems.respond(request, _invalid(exc))
         case HTTPException():
             return problems.respond(request, _unroutable(request, exc))
         case _:
             raise exc
-
-
-def _invalid(exc: RequestValidationError) -> Refusal:
-    """Parameters that don't fit; where they stand (query, path) is no part of a field's name."""
-    faults = [(".".join(str(part) for part in fault["loc"][1:]), str(fault["msg"])) for fault in exc.errors()]
-    return problems.invalid(faults)
 
 
 def _unroutable(request: Request, exc: HTTPException) -> Refusal:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.clock import token
-from tidegate.http.problems import internal_error, respond
+from tidegate.http.problems import TOO_SLOW, Refusal, internal_error, respond
 
 _log = logging.getLogger(__name__)
 
@@ -19,34 +19,51 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
 """On every answer that does not say otherwise itself."""
 
 LINGER_SECONDS: Final = 5.0
+LINGER_SLOW_SECONDS: Final = 0.3
 LINGER_BYTES: Final = 32 * 1024 * 1024
-"""What of a refused body is read, and thrown away, before its connection is closed."""
+"""What of a refused body is read, and thrown away, before its connection is closed; little of one that is too slow."""
+
+
+_INSIDE: Final = "tidegate.envelope"
 
 
 class Envelope:
-    """ASGI middleware, the outermost of this package."""
+    """ASGI middleware, the outermost of this package; within another one it does nothing.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A `guest`, in somebody else's application, leaves faults to its host.
+    """
+
+    def __init__(self, app: ASGIApp, *, guest: bool = False) -> None:
         self._app = app
+        self._guest = guest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; answer for it where it fails before it began to."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _INSIDE in scope:
             await self._app(scope, receive, send)
             return
+        scope[_INSIDE] = True
         exchange = _Exchange(scope, receive, send)
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             return  # nobody is left to answer
+        except Refusal as exc:
+            if exchange.started:
+                raise
+            await respond(HTTPConnection(scope), exc)(scope, receive, exchange.send)
         except Exception as exc:
+            if self._guest:
+                raise
             connection = HTTPConnection(scope)
             _log.error("http.fault request_id=%s", connection.state.request_id, exc_info=exc)
             if exchange.started:
@@ -65,6 +82,7 @@ class _Exchange:
         scope["state"] = dict(scope.get("state", {}), request_id=_request_id(headers))
         self._request_id = scope["state"]["request_id"]
         self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self._linger_seconds = LINGER_SECONDS
         self.started = False
 
     async def receive(self) -> Message:
@@ -76,6 +94,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            if message["status"] == TOO_SLOW.status:
+                self._linger_seconds = LINGER_SLOW_SECONDS
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._request_id
             for name, value in SECURITY_HEADERS.items():
@@ -92,7 +112,7 @@ class _Exchange:
         """Let the sender see the answer: closing on a sender in mid-sentence resets what it has not read yet."""
         size = 0
         with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
+            async with asyncio.timeout(self._linger_seconds):
                 while self._unread and size <= LINGER_BYTES:
                     message = await self.receive()
                     if message["type"] == "http.disconnect":

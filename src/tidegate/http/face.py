@@ -1,8 +1,10 @@
 """What every route works with, and what it reads off a request."""
 
+import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from fastapi import Depends
 from pydantic import BaseModel
@@ -12,14 +14,22 @@ from starlette.responses import Response
 from tidegate.app import Tidegate
 from tidegate.client import Client
 from tidegate.config import Settings
-from tidegate.errors import InvalidInput
-from tidegate.http import limits
+from tidegate.core.access import Caller, Role
+from tidegate.errors import AccessDenied, InvalidInput
+from tidegate.http import limits, proxies
+from tidegate.http.keyring import KeyRing
 from tidegate.http.limits import Limits
+from tidegate.http.lookout import Lookout
+from tidegate.http.meter import Meter
 from tidegate.http.problems import USER_MISSING, Refusal
+from tidegate.http.routing import BASE_SCOPE
+from tidegate.http.turns import Turns
 from tidegate.wiring import System
 
 USER_PATTERN: Final = r"^[!-~]([ -~]{0,253}[!-~])?$"
+EVERYBODY: Final = "*"
 _USER: Final = re.compile(USER_PATTERN)
+_PATH: Final = "/:@!$&'()*+,;=~%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,11 @@ class Face:
 
     application: Tidegate
     limits: Limits
+    ring: KeyRing
+    lookout: Lookout
+    meter: Meter
+    turns: Turns = field(default_factory=Turns)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def system(self) -> System:
@@ -46,30 +61,70 @@ class Face:
 
     async def count_post(self, request: Request) -> None:
         """Count a POST that makes no job; raises RateLimited."""
-        await self.limits.take(limits.post(self.settings, address(request)))
+        await self.limits.take(limits.post(self.settings, self.address(request)))
+
+    def address(self, request: Request) -> str:
+        """Where a request comes from, as limits count it."""
+        return proxies.address(request, self.settings)
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the gatekeeper found."""
+    caller: Caller = request.state.caller
+    return caller
 
 
 async def user_of(request: Request) -> str:
-    """Who asks; raises Refusal where it is not said, or said twice."""
-    given = request.headers.getlist("x-user-id")
+    """Whose the request is: the key's user, or who is named. Raises Refusal where nobody is, and AccessDenied."""
+    given, caller = request.headers.getlist("x-user-id"), caller_of(request)
+    if caller.user_id is not None:
+        if given not in ([], [caller.user_id]):
+            raise AccessDenied("this key is one user's: send no X-User-ID, or that user's")
+        return caller.user_id
     if len(given) != 1 or not _USER.fullmatch(given[0]):
         wanted = "1 to 255 printable ASCII characters, no space first or last"
         raise Refusal(USER_MISSING, f"send one X-User-ID header: {wanted}")
     return given[0]
 
 
+async def author_of(request: Request) -> str:
+    """Who is told to have changed something: the user, or the key that acts for nobody."""
+    caller = caller_of(request)
+    if caller.key_id and caller.user_id is None and "x-user-id" not in request.headers:
+        return caller.name
+    return await user_of(request)
+
+
+async def viewer_of(request: Request) -> str | None:
+    """Whose jobs the caller may see and change; None for everybody's. Raises Refusal and AccessDenied."""
+    caller = caller_of(request)
+    everybody = caller.key_id and caller.role.includes(Role.OPERATOR) and "x-user-id" not in request.headers
+    return None if everybody else await user_of(request)
+
+
+def whose(request: Request, viewer: str | None, asked: str | None) -> str | None:
+    """Whose jobs a list shows, where it was asked for some user's; raises AccessDenied for who may not."""
+    if asked in (None, viewer):
+        return viewer
+    if not caller_of(request).role.includes(Role.OPERATOR):
+        raise AccessDenied("other users' jobs are shown to operators")
+    return None if asked == EVERYBODY else asked
+
+
+Viewer = Annotated[str | None, Depends(viewer_of)]
+"""A route's parameter: whose jobs it may show or change, as `client` takes it for `user_id`."""
+
+Author = Annotated[str, Depends(author_of)]
+"""A route's parameter: who changes something that is nobody's own."""
+
 UserId = Annotated[str, Depends(user_of)]
 """A route's parameter: who asks, from the header X-User-ID, which is required."""
 
 
-def address(request: Request) -> str:
-    """Where a request came from: its peer's address, "" where the peer has none."""
-    return request.client.host if request.client is not None else ""
-
-
 def place(request: Request, path: str) -> str:
-    """The path of one of our places, as this client reaches it, wherever the application is mounted."""
-    return f"{request.scope.get('root_path', '')}{path}"
+    """The path of one of our places, as this client reaches it, wherever we are mounted or included."""
+    base = request.scope.get(BASE_SCOPE, request.scope.get("root_path", ""))
+    return f"{quote(base, safe=_PATH)}{path}"
 
 
 def single(request: Request, header: str) -> str | None:

@@ -1,14 +1,16 @@
 """`/health`: the process answers. `/readyz`: everything that work needs is there."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Final, TypeVar
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from tidegate.core.query import Stats, WorkerInfo
 from tidegate.errors import TidegateError
 from tidegate.http.face import Face, told
+from tidegate.http.lookout import unserved
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_READY, Refusal
 from tidegate.http.schemas import Alive, Ready
@@ -18,6 +20,8 @@ PATIENCE: Final = 5.0
 
 ARTIFACT_CHECK_KEPT: Final = 10.0
 """Seconds that the artifact check's answer stands: it writes, and an object store bills writes."""
+
+MOST_WARNINGS: Final = 10
 
 T = TypeVar("T")
 
@@ -43,8 +47,9 @@ class HealthRoutes:
         engine = self._face.system.engine
         health, engine_fault = await _tried(engine.check())
         stats, stats_fault = await _tried(engine.stats())
-        faults = {"engine": engine_fault or stats_fault, "artifacts": await self._artifact_fault()}
-        if health is None or stats is None or faults["artifacts"]:
+        workers, workers_fault = await _tried(engine.workers())
+        faults = {"engine": engine_fault or stats_fault or workers_fault, "artifacts": await self._artifact_fault()}
+        if health is None or stats is None or workers is None or faults["artifacts"]:
             checks = {name: fault or "ok" for name, fault in faults.items()}
             broken = ", ".join(name for name, fault in faults.items() if fault)
             raise Refusal(NOT_READY, f"not ready: {broken}", checks=checks)
@@ -56,6 +61,8 @@ class HealthRoutes:
             durability=health.durability,
             artifacts="ok",
             oldest_ready_age=stats.oldest_ready_age.total_seconds(),
+            workers=len(workers),
+            warnings=_warnings(stats, workers),
         )
         return told(ready)
 
@@ -74,6 +81,12 @@ def add_routes(router: APIRouter, face: Face) -> None:
     health = HealthRoutes(face)
     router.add_api_route("/health", health.health, response_model=Alive, tags=["service"])
     router.add_api_route("/readyz", health.ready, response_model=Ready, responses=refusals(503), tags=["service"])
+
+
+def _warnings(stats: Stats, workers: Iterable[WorkerInfo]) -> list[str]:
+    """What does not keep this process from its work, and is still wrong."""
+    waiting = sorted(unserved(stats, workers).items())[:MOST_WARNINGS]
+    return [f"no worker serves queue {queue!r}, where jobs wait: {count}" for queue, count in waiting]
 
 
 async def _tried(check: Awaitable[T]) -> tuple[T | None, str]:

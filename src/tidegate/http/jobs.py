@@ -12,10 +12,11 @@ from starlette.responses import Response
 from tidegate.core.job import Job, Phase, Status
 from tidegate.core.query import JobQuery
 from tidegate.http import views
-from tidegate.http.face import Face, UserId, place, told
+from tidegate.http.face import Face, Viewer, place, told, whose
 from tidegate.http.openapi import refusals
-from tidegate.http.parameters import HistoryAfter, JobFilter
+from tidegate.http.parameters import HistoryAfter, JobFilter, Waiting
 from tidegate.http.schemas import HistoryList, JobList, JobStatus, JobTypeList, JobUsage, JobWhole
+from tidegate.http.waiting import waited
 
 HISTORY_PAGE = 200
 """Steps in one answer; it is the engines' own limit too."""
@@ -32,9 +33,9 @@ class JobRoutes:
     def __init__(self, face: Face) -> None:
         self._face = face
 
-    async def find(self, request: Request, user_id: UserId, asked: Annotated[JobFilter, Query()]) -> Response:
+    async def find(self, request: Request, viewer: Viewer, asked: Annotated[JobFilter, Query()]) -> Response:
         """List your jobs, newest first."""
-        page = await self._face.client.find(_query(asked, user_id))
+        page = await self._face.client.find(query_of(asked, whose(request, viewer, asked.user)))
         sight = self._sight(request)
         shown = JobList(
             items=[views.job_item(job, sight) for job in page.jobs],
@@ -45,50 +46,54 @@ class JobRoutes:
         )
         return told(shown)
 
-    async def show(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
+    async def show(self, request: Request, viewer: Viewer, job_id: JobPath) -> Response:
         """Show all of a job."""
-        job = await self._face.client.get(job_id, user_id=user_id)
+        job = await self._face.client.get(job_id, user_id=viewer)
         body = await self._face.client.body(job)
         whole = views.whole_job(job, body, self._sight(request))
         return Response(whole, media_type="application/json")
 
-    async def status(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
-        """Show where a job stands."""
-        return self._stands(request, await self._face.client.get(job_id, user_id=user_id))
+    async def status(
+        self, request: Request, viewer: Viewer, job_id: JobPath, asked: Annotated[Waiting, Query()]
+    ) -> Response:
+        """Show where a job stands, with `wait` once it has ended."""
+        if asked.wait is not None:
+            return self._stands(request, await waited(self._face, request, job_id, asked.wait, viewer))
+        return self._stands(request, await self._face.client.get(job_id, user_id=viewer))
 
-    async def history(self, user_id: UserId, job_id: JobPath, asked: Annotated[HistoryAfter, Query()]) -> Response:
+    async def history(self, viewer: Viewer, job_id: JobPath, asked: Annotated[HistoryAfter, Query()]) -> Response:
         """Show a job's steps, oldest first."""
-        job = await self._face.client.get(job_id, user_id=user_id)
+        job = await self._face.client.get(job_id, user_id=viewer)
         entries = await self._face.client.history(job, asked.after)
         full = len(entries) == HISTORY_PAGE
         items = [views.history_item(entry) for entry in entries]
         return told(HistoryList(items=items, next=entries[-1].seq if full else None))
 
-    async def usage(self, user_id: UserId, job_id: JobPath) -> Response:
+    async def usage(self, viewer: Viewer, job_id: JobPath) -> Response:
         """Show what each of a job's runs spent on models."""
-        job = await self._face.client.get(job_id, user_id=user_id)
+        job = await self._face.client.get(job_id, user_id=viewer)
         return told(views.usage(await self._face.client.spent(job)))
 
-    async def cancel(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
+    async def cancel(self, request: Request, viewer: Viewer, job_id: JobPath) -> Response:
         """Cancel a waiting job, or ask a running one to stop.
 
         409 once it has ended.
         """
-        return await self._act(request, partial(self._face.client.cancel, job_id, user_id=user_id))
+        return await self._act(request, partial(self._face.client.cancel, job_id, user_id=viewer))
 
-    async def retry(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
+    async def retry(self, request: Request, viewer: Viewer, job_id: JobPath) -> Response:
         """Queue a failed or cancelled job again, as if new.
 
         409 for any other.
         """
-        return await self._act(request, partial(self._face.client.retry, job_id, user_id=user_id))
+        return await self._act(request, partial(self._face.client.retry, job_id, user_id=viewer))
 
-    async def dismiss(self, request: Request, user_id: UserId, job_id: JobPath) -> Response:
+    async def dismiss(self, request: Request, viewer: Viewer, job_id: JobPath) -> Response:
         """Take a failed job off the dead letters.
 
         409 for any other.
         """
-        return await self._act(request, partial(self._face.client.dismiss, job_id, user_id=user_id))
+        return await self._act(request, partial(self._face.client.dismiss, job_id, user_id=viewer))
 
     async def types(self) -> Response:
         """List the job types, with the schemas of their payloads."""
@@ -118,9 +123,7 @@ def add_routes(router: APIRouter, face: Face) -> None:
     seen, acted = refusals(400, 404, 422, 503), refusals(400, 404, 409, 429, 503)
     router.add_api_route("/jobs", jobs.find, response_model=JobList, responses=refusals(400, 422, 503), tags=TAGS)
     router.add_api_route(one, jobs.show, response_model=JobWhole, responses=refusals(400, 404, 503), tags=TAGS)
-    router.add_api_route(
-        f"{one}/status", jobs.status, response_model=JobStatus, responses=refusals(400, 404, 503), tags=TAGS
-    )
+    router.add_api_route(f"{one}/status", jobs.status, response_model=JobStatus, responses=seen, tags=TAGS)
     router.add_api_route(f"{one}/history", jobs.history, response_model=HistoryList, responses=seen, tags=TAGS)
     router.add_api_route(
         f"{one}/usage", jobs.usage, response_model=JobUsage, responses=refusals(400, 404, 503), tags=TAGS
@@ -132,7 +135,8 @@ def add_routes(router: APIRouter, face: Face) -> None:
     router.add_api_route("/job-types", jobs.types, response_model=JobTypeList, tags=TAGS)
 
 
-def _query(asked: JobFilter, user_id: str) -> JobQuery:
+def query_of(asked: JobFilter, user_id: str | None) -> JobQuery:
+    """The query that a filter means, on the jobs of one user, None for everybody's."""
     word = asked.status
     stored = word is not None and word in _STATUSES
     return JobQuery(

@@ -12,6 +12,7 @@ from tidegate.config import Settings
 from tidegate.core.verbs import Take, Taken
 from tidegate.errors import EngineError, RateLimited
 from tidegate.http.problems import seconds_up
+from tidegate.http.ratefields import Rate, fields
 from tidegate.ports import Documents
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ _ENQUEUE: Final = "enqueue:"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What was counted; `headers` tell of the window with the least left."""
+    """What was counted; `headers` tell what is left."""
 
     nonce: str
     headers: dict[str, str]
@@ -31,10 +32,10 @@ class Grant:
 NOTHING_TAKEN: Final = Grant("", {})
 
 
-def enqueue(settings: Settings, user_id: str) -> list[Take]:
-    """What one accepted job counts against."""
+def enqueue(settings: Settings, user_id: str, n: int = 1) -> list[Take]:
+    """What `n` accepted jobs count against."""
     limit = settings.limit_user_per_hour
-    return [Take(key=f"{_ENQUEUE}user:{user_id}", n=1, limit=limit, window=HOUR)] if limit else []
+    return [Take(key=f"{_ENQUEUE}user:{user_id}", n=n, limit=limit, window=HOUR)] if limit else []
 
 
 def post(settings: Settings, address: str) -> list[Take]:
@@ -50,11 +51,11 @@ class Limits:
         self._store = store
         self._counting = True
 
-    async def take(self, takes: Sequence[Take]) -> Grant:
-        """Count all of `takes`, or raise RateLimited and count none."""
+    async def take(self, takes: Sequence[Take], nonce: str | None = None) -> Grant:
+        """Count all of `takes`, or raise RateLimited and count none; under one nonce they count once."""
         if not takes:
             return NOTHING_TAKEN
-        nonce = token()
+        nonce = nonce or token()
         try:
             answers = await self._store().take(takes, nonce)
         except EngineError as exc:
@@ -84,13 +85,19 @@ def _rate_limited(take: Take, taken: Taken) -> RateLimited:
         f"more than {take.limit} {what} in {take.window.total_seconds():g} s: "
         f"try again in {seconds_up(taken.retry_after)} s"
     )
-    return RateLimited(message, retry_after=taken.retry_after, limit=take.limit)
+    name = _name(take)
+    return RateLimited(message, retry_after=taken.retry_after, limit=take.limit, name=name, window=take.window)
 
 
 def _headers(takes: Sequence[Take], answers: Sequence[Taken]) -> dict[str, str]:
-    take, taken = min(zip(takes, answers, strict=True), key=lambda pair: pair[1].remaining)
-    return {
-        "RateLimit-Limit": str(take.limit),
-        "RateLimit-Remaining": str(taken.remaining),
-        "RateLimit-Reset": str(int(take.window.total_seconds())),
-    }
+    return fields([_rate(take, taken) for take, taken in zip(takes, answers, strict=True)])
+
+
+def _rate(take: Take, taken: Taken) -> Rate:
+    window = int(take.window.total_seconds())
+    return Rate(name=_name(take), limit=take.limit, window=window, left=taken.remaining, reset=window)
+
+
+def _name(take: Take) -> str:
+    """A limit as clients are told of it; the key names whom it counts, and stays inside."""
+    return "user" if take.key.startswith(_ENQUEUE) else "address"

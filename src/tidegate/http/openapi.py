@@ -7,9 +7,14 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
+from tidegate.http.auth import COOKIE, OPEN
+from tidegate.http.bulk_schemas import BulkAct, BulkCreate
+from tidegate.http.event_schemas import FeedEvent, JobEvent, StreamNotice
 from tidegate.http.face import USER_PATTERN
 from tidegate.http.problems import MEDIA_TYPE
+from tidegate.http.schedule_schemas import ScheduleSent
 from tidegate.http.schemas import JobCreate, Problem
 
 Object = dict[str, Any]
@@ -19,15 +24,33 @@ DESCRIPTION: Final = """\
 Background jobs for handlers that call things that fail. Every refusal is a problem (RFC 9457) whose `type` is
 stable; instants are RFC 3339 in UTC; durations are seconds."""
 
-_USER: Final[Object] = {
+USER: Final[Object] = {
     "name": "X-User-ID",
     "in": "header",
     "required": True,
-    "description": "Who asks. Users never see one another's jobs.",
+    "description": "Who asks. Users never see one another's jobs. Not needed with a key that is a user's own.",
     "schema": {"type": "string", "pattern": USER_PATTERN},
     "example": "ada",
 }
-_OWNED: Final = ("/jobs", "/uploads", "/upstreams", "/queues")
+_SCHEMES: Final[Object] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key: `tg_…`."},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Begun by `POST /session`."},
+}
+OWNED: Final = (
+    "/jobs", "/uploads", "/upstreams", "/queues", "/schedules", "/webhooks", "/events", "/workers", "/dead-letters",
+)  # fmt: skip
+
+
+RAW: Final[tuple[type[BaseModel], ...]] = (
+    JobCreate,
+    ScheduleSent,
+    BulkCreate,
+    BulkAct,
+    JobEvent,
+    FeedEvent,
+    StreamNotice,
+    Problem,
+)
 
 
 def refusals(*statuses: int) -> dict[int | str, Object]:
@@ -46,10 +69,8 @@ def document(app: FastAPI) -> Object:
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for model in (JobCreate, Problem):  # what FastAPI does not see: a body read raw, and refusals
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas[model.__name__] = schema
+        schemas.update(raw_schemas())
+        made["components"]["securitySchemes"] = _SCHEMES
         for path, operations in made["paths"].items():
             for operation in operations.values():
                 _complete(path, operation)
@@ -57,15 +78,28 @@ def document(app: FastAPI) -> Object:
     return app.openapi_schema
 
 
+def raw_schemas() -> Object:
+    """The schemas of what FastAPI does not see: bodies read raw, and refusals."""
+    schemas: Object = {}
+    for model in RAW:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    return schemas
+
+
 def operation_id(route: APIRoute) -> str:
     """What generated clients call the operation: `jobs_find`, `uploads_receive`."""
-    return f"{route.tags[0]}_{route.name}"
+    return f"{route.tags[-1]}_{route.name}"
 
 
 def _complete(path: str, operation: Object) -> None:
+    if operation["operationId"] not in OPEN:
+        operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: while there is no key
+        operation["responses"] |= {str(status): known for status, known in refusals(401, 403, 429).items()}
     operation["summary"] = operation["description"].partition("\n")[0].rstrip(".")
-    if path.startswith(_OWNED):
-        operation.setdefault("parameters", []).append(_USER)
+    if path.startswith(OWNED):
+        operation.setdefault("parameters", []).append(USER)
     invalid: Mapping[str, Any] = operation["responses"].get("422", {})
     if "application/json" in invalid.get("content", {}):
         del operation["responses"]["422"]

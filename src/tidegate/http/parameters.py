@@ -20,7 +20,20 @@ def _digits(value: object) -> object:
     return value
 
 
+def _seconds(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,18})?([eE]-?[0-9]{1,3})?", value) is None:
+        raise ValueError("write a number of seconds, such as 30 or 2.5")
+    return value
+
+
+def _truth(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("write true or false")
+    return value
+
+
 Number = Annotated[int, BeforeValidator(_digits)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -30,14 +43,14 @@ class Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class JobFilter(Asked):
-    """Which jobs, and which page of them."""
+class JobMatch(Asked):
+    """Which jobs, whatever their status, and which page of them."""
 
-    status: StatusWord | None = Field(None, description="A stored status, or a view such as dead_letter.")
     type: Word | None = None
     queue: Word | None = None
     upstream: Word | None = None
     tag: Word | None = None
+    user: Word | None = Field(None, description="Of this user only, or `*` for everybody's; for operators.")
     error: Word | None = Field(None, description="Text in the error's code or message, ignoring ASCII case.")
     created_from: Instant | None = Field(None, description="Inclusive.")
     created_before: Instant | None = Field(None, description="Exclusive.")
@@ -48,7 +61,35 @@ class JobFilter(Asked):
     )
 
 
+class JobFilter(JobMatch):
+    """Which jobs, and which page of them."""
+
+    status: StatusWord | None = Field(None, description="A stored status, or a view such as dead_letter.")
+
+
+class ResultAsked(Asked):
+    """In which way a file is handed out."""
+
+    redirect: Truth = Field(False, description="Answer 307 to a URL of the artifact store's, where it can make one.")
+
+
 class HistoryAfter(Asked):
     """Which page of a history."""
 
     after: Number = Field(0, ge=0, le=2**31 - 1, description="Only steps after this one.")
+
+
+class FeedAfter(Asked):
+    """Where a stream of all events goes on."""
+
+    after: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        None, description="The id of the last event that you had. Without it, the stream starts at the present."
+    )
+
+
+class Waiting(Asked):
+    """How long the answer may wait for the job's end."""
+
+    wait: Annotated[float, Field(gt=0, le=60), BeforeValidator(_seconds)] | None = Field(
+        None, description="Answer once the job has ended, or after so many seconds."
+    )

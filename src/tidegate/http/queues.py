@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.core.query import Stats
-from tidegate.http.face import Face, UserId, told, user_of
+from tidegate.http.face import Author, Face, author_of, told
+from tidegate.http.lookout import Flow, queues_of
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
 from tidegate.http.upstream_schemas import NAME_PATTERN, PauseSent, QueueItem, QueueList
-from tidegate.upstreams import QUEUES, QueueCircuit, QueueCircuits
+from tidegate.upstreams import QueueCircuit, QueueCircuits
 
 TAGS: list[str | Enum] = ["queues"]
 
@@ -29,17 +30,19 @@ class QueueRoutes:
     async def find(self) -> Response:
         """List the queues."""
         stats = await self._face.system.engine.stats()
-        return told(QueueList(items=[_item(self._circuits.known(name), stats) for name in self._names(stats)]))
+        flow = await self._face.lookout.flow(stats)
+        return told(QueueList(items=[_item(self._circuits.known(name), stats, flow) for name in self._names(stats)]))
 
     async def show(self, name: NamePath) -> Response:
         """Show a queue, and how its breaker stands."""
         stats = await self._face.system.engine.stats()
         if name not in self._names(stats):
             raise Refusal(NOT_FOUND, f"no queue {name[:128]!r} is known here; GET /queues lists them")
-        return told(_item(await self._circuits.get_queue_circuit_status(name), stats))
+        circuit = await self._circuits.get_queue_circuit_status(name)
+        return told(_item(circuit, stats, await self._face.lookout.flow(stats)))
 
     async def pause(
-        self, request: Request, user_id: UserId, name: NamePath, asked: Annotated[PauseSent, Body()]
+        self, request: Request, author: Author, name: NamePath, asked: Annotated[PauseSent, Body()]
     ) -> Response:
         """Claim none of a queue's jobs.
 
@@ -47,12 +50,12 @@ class QueueRoutes:
         """
         await self._face.count_post(request)
         last = None if asked.seconds is None else timedelta(seconds=asked.seconds)
-        return await self._shown(await self._circuits.pause_queue(name, author=user_id, last=last))
+        return await self._shown(await self._circuits.pause_queue(name, author=author, last=last))
 
-    async def resume(self, request: Request, user_id: UserId, name: NamePath) -> Response:
+    async def resume(self, request: Request, author: Author, name: NamePath) -> Response:
         """Claim a queue's jobs again, a few at first."""
         await self._face.count_post(request)
-        return await self._shown(await self._circuits.resume_queue(name, author=user_id))
+        return await self._shown(await self._circuits.resume_queue(name, author=author))
 
     async def limited(self, request: Request, name: NamePath) -> Response:
         """Tell that a job of a queue met a rate limit; the fifth in a row pauses it."""
@@ -69,16 +72,17 @@ class QueueRoutes:
         return QueueCircuits(self._face.system.upstreams)
 
     def _names(self, stats: Stats) -> list[str]:
-        served = self._face.settings.queues
-        known = self._face.system.upstreams.all(QUEUES)
-        return sorted({*served, *known, *(lane.lane.queue for lane in stats.lanes)})
+        return queues_of(stats, self._face.settings.queues, self._face.system.upstreams)
 
     async def _shown(self, circuit: QueueCircuit) -> Response:
-        return told(_item(circuit, await self._face.system.engine.stats()))
+        stats = await self._face.system.engine.stats()
+        return told(_item(circuit, stats, await self._face.lookout.flow(stats)))
 
 
-def _item(circuit: QueueCircuit, stats: Stats) -> QueueItem:
+def _item(circuit: QueueCircuit, stats: Stats, flow: Flow) -> QueueItem:
     lanes = [lane for lane in stats.lanes if lane.lane.queue == circuit.queue]
+    age = flow.ages.get(circuit.queue, timedelta(0))
+    rates = flow.per_minute
     return QueueItem(
         name=circuit.queue,
         paused=circuit.is_paused,
@@ -91,12 +95,15 @@ def _item(circuit: QueueCircuit, stats: Stats) -> QueueItem:
         ready=sum(lane.ready for lane in lanes),
         running=sum(lane.running for lane in lanes),
         dead_letters=sum(lane.dead_letter for lane in lanes),
+        depth=sum(lane.waiting + lane.ready for lane in lanes),
+        oldest_ready_age=None if age is None else age.total_seconds(),
+        throughput=None if rates is None else rates.get(circuit.queue, 0.0),
     )
 
 
 def add_routes(router: APIRouter, face: Face) -> None:
     """Put these routes on `router`. Each asks who it is for."""
-    routes, asks, one = QueueRoutes(face), [Depends(user_of)], "/queues/{name}"
+    routes, asks, one = QueueRoutes(face), [Depends(author_of)], "/queues/{name}"
     acted = refusals(400, 404, 422, 429, 503)
     router.add_api_route(
         "/queues", routes.find, response_model=QueueList, responses=refusals(400, 503), tags=TAGS, dependencies=asks

@@ -1,9 +1,10 @@
-"""Read request bodies: counted while they come in, and JSON more strictly than any library's default."""
+"""Read request bodies: counted and timed while they come in, and JSON more strictly than any library's default."""
 
+import asyncio
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final, NoReturn
 
 from starlette.requests import Request
@@ -11,10 +12,16 @@ from starlette.requests import Request
 from tidegate.core.idempotency import JSON
 from tidegate.core.job import PAYLOAD_LIMIT
 from tidegate.errors import TooLarge
-from tidegate.http.problems import MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, Refusal
+from tidegate.http.problems import MALFORMED_JSON, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE, Refusal
 
 BODY_LIMIT: Final = PAYLOAD_LIMIT + PAYLOAD_LIMIT // 4
 """Bytes of a JSON body: a payload and as much as anybody could say about it."""
+
+HEADWAY: Final = 128 * 1024
+"""Bytes of an upload that have to come while a body of JSON would have to be complete."""
+
+PATIENCE_SCOPE: Final = "tidegate.patience"
+"""In the scope of a request: the seconds that its body may take."""
 
 DEEPEST: Final = 64
 """Levels of nesting; deeper is an attack on parsers, not data."""
@@ -27,7 +34,7 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> bytes:
     """The body of a request that says it is JSON, or does not say what it is.
 
     Raises TooLarge as soon as more than `limit` bytes are announced or have come, and Refusal for another
-    media type or a compressed body.
+    media type, a compressed body, or one that is not here in time.
     """
     refuse_encoded(request)
     content_type = request.headers.get("content-type", "")
@@ -36,12 +43,35 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> bytes:
     if announced(request) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
-    async for chunk in request.stream():
+    async for chunk in timed(request, math.inf):
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def timed(request: Request, headway: float = HEADWAY) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Refusal where its sender makes us wait too long.
+
+    What counts is the time spent waiting for each `headway` bytes, or for the end.
+    """
+    patience: float = request.scope.get(PATIENCE_SCOPE, 10.0)
+    loop, chunks = asyncio.get_running_loop(), request.stream()
+    left, size = patience, 0
+    while True:
+        since = loop.time()
+        try:
+            async with asyncio.timeout(left):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise Refusal(TOO_SLOW, f"the body made too little headway in {patience:g} s") from None
+        if chunk is None:
+            return
+        left, size = left - (loop.time() - since), size + len(chunk)
+        if size >= headway:
+            left, size = patience, 0
+        yield chunk
 
 
 def announced(request: Request) -> int:

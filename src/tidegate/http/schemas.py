@@ -260,7 +260,8 @@ class Ready(Told):
     """Everything that work needs is there.
 
     `durability` is what the store promises of an accepted job: none, interval, fsync or replicated.
-    `oldest_ready_age` is how many seconds the oldest job that could run has waited.
+    `oldest_ready_age` is how many seconds the oldest job that could run has waited. `workers` are those heard of;
+    `warnings` say what a person should look at, such as jobs in a queue that no worker serves.
     """
 
     status: Literal["ready"]
@@ -270,6 +271,8 @@ class Ready(Told):
     durability: str
     artifacts: Literal["ok"]
     oldest_ready_age: float
+    workers: int
+    warnings: list[str]
 
 
 class Index(Told):

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +16,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from tidegate.app import Tidegate
+from tidegate.clock import SystemClock
 from tidegate.config import Settings
 from tidegate.engines import shown
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
+from tidegate.http.keyring import KeyRing
+from tidegate.http.protocol import Guard, GuardedConfig, GuardedProtocol
 from tidegate.worker.worker import Worker
 
 SERVER_FILE: Final = "server.json"
@@ -51,9 +55,10 @@ class Server:
         self._application = application
         self._settings = settings
         self._with_worker = worker
-        self._http = _Http(_config(create_app(application, worker=False), settings), self._listening)
-        self._worker: Worker | None = None
         self._stopping = asyncio.Event()
+        api = create_app(application, worker=False, stopping=self._stopping)
+        self._http = _Http(_config(api, settings), self._listening)
+        self._worker: Worker | None = None
         self.started = asyncio.Event()
         self.url = ""
 
@@ -69,12 +74,29 @@ class Server:
     async def run(self) -> None:
         """Serve until `stop`. Raises ConfigError when the address can't be listened on, and EngineError."""
         async with self._application.connected():
+            await self._check_open()
             with _bound(self._settings.host, self._settings.port) as listener:
                 self.url = _url(self._settings.host, listener.getsockname()[1])
                 try:
                     await self._serve(listener)
                 finally:
                     _forget(self._settings.data_dir / SERVER_FILE)
+
+    async def _check_open(self) -> None:
+        """While there is no key anybody may do anything, so nobody elsewhere may reach it. Raises ConfigError."""
+        settings = self._settings
+        if settings.auth == "none":
+            structlog.get_logger().warning("server.open", remedy="TIDEGATE_AUTH=none: who reaches this, may everything")
+            return
+        ring = KeyRing(lambda: self._application.system.engine, SystemClock())
+        if settings.admin_key is not None or await ring.locked():
+            return
+        if not _loopback(settings.host):
+            raise ConfigError(
+                f"TIDEGATE_HOST={settings.host} can be reached from elsewhere, and there is no API key: make one with "
+                "`tidegate keys create`, set TIDEGATE_ADMIN_KEY, or TIDEGATE_AUTH=none where somebody else checks"
+            )
+        structlog.get_logger().info("server.open", remedy="no API key yet: only this machine is listened to")
 
     async def _serve(self, listener: socket.socket) -> None:
         if self._with_worker:
@@ -118,9 +140,9 @@ class _Http(uvicorn.Server):
 
 
 def _config(api: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = GuardedConfig(
         api,
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="off",  # the store is opened around the server, so that it outlives the last answer
         log_config=None,
@@ -128,8 +150,11 @@ def _config(api: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=round(settings.http_keep_alive.total_seconds()),
         timeout_graceful_shutdown=max(round(settings.grace.total_seconds()), 1),
     )
+    config.guard = Guard(patience=settings.http_receive_timeout.total_seconds(), requests=settings.http_requests)
+    return config
 
 
 @contextmanager
@@ -148,6 +173,13 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as exc:
             raise ConfigError(f"can't listen on {host}:{port}: {exc.strerror or exc}") from exc
         yield listener
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _url(host: str, port: int) -> str:

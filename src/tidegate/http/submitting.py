@@ -1,34 +1,28 @@
 """`POST /jobs`: validate → replay → breaker → limits → submit. A replay costs no limit, also when it raced."""
 
-import asyncio
-import re
-from contextlib import AbstractAsyncContextManager, nullcontext
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
-from weakref import WeakValueDictionary
+from itertools import chain
+from typing import Annotated, Final
 
-import msgspec
-from fastapi import APIRouter
-from pydantic import ValidationError
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.client import Accepted
-from tidegate.core.idempotency import JSON
 from tidegate.core.job import NewJob, Status
-from tidegate.core.retry_json import policy_from_json
-from tidegate.errors import InvalidInput, JobNotFound, RateLimited, TidegateError, UpstreamOpen
+from tidegate.errors import EngineUnavailable, InvalidInput, JobNotFound, RateLimited, TidegateError, UpstreamOpen
 from tidegate.http import limits
-from tidegate.http.face import Face, address, place, single, user_of
+from tidegate.http.asking import KEY_HEADER, job_request, origin_of
+from tidegate.http.face import Face, place, single, user_of
 from tidegate.http.openapi import Object, refusals
-from tidegate.http.problems import invalid
+from tidegate.http.parameters import Waiting
 from tidegate.http.reading import parse_json, read_json
-from tidegate.http.schemas import KEY_PATTERN, JobAccepted, JobCreate
-from tidegate.requests import JobRequest
-
-_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-
+from tidegate.http.schemas import JobAccepted
+from tidegate.http.waiting import waited
+from tidegate.requests import JobRequest, fingerprint_of
 
 LONGEST_WAIT: Final = timedelta(hours=1)
 """What a client is told to wait at most: an operator's word without an end has one nobody knows of."""
@@ -48,18 +42,6 @@ _CONTENT: Final = {
         },
     }
 }
-_KEY_HEADER: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key gives the same job: 201 the first time, 200 after. Kept at least 24 h.",
-    "schema": {"type": "string", "pattern": KEY_PATTERN},
-}
-
-
-class _Raw(msgspec.Struct):
-    """The payload as it was sent, to the byte."""
-
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +57,25 @@ class SubmitRoutes:
 
     def __init__(self, face: Face) -> None:
         self._face = face
-        self._turns = _Turns()
 
-    async def submit(self, request: Request) -> Response:
+    async def submit(self, request: Request, asked_to: Annotated[Waiting, Query()]) -> Response:
         """Accept a job: it runs as soon as a worker is free.
 
-        200 with the first job's id where the idempotency key had made it before.
+        200 with the first job's id where the idempotency key had made it before. With `wait`, the answer comes once the
+        job has ended.
         """
         face, user_id = self._face, await user_of(request)
-        asked = _asked(request, user_id, await read_json(request))
-        async with self._turns.turn(asked):
-            answer = await _answer(face, asked, address(request))
+        body = await read_json(request)
+        asked = job_request(parse_json(body), body, origin_of(request, user_id), single(request, "Idempotency-Key"))
+        async with face.turns.turn(asked):
+            answer = await _answer(face, asked, face.address(request))
         job_id, created = answer.accepted.job_id, answer.accepted.created
-        status = Status.QUEUED if created else await _status(face, job_id)
-        body = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
+        status = await _stands(face, request, answer.accepted, asked_to.wait)
+        shown = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
         headers = {"Location": place(request, f"/jobs/{job_id}"), **answer.headers}
         if not created:
             headers["Idempotent-Replayed"] = "true"
-        return Response(body.model_dump_json(), 201 if created else 200, headers, "application/json")
+        return Response(shown.model_dump_json(), 201 if created else 200, headers, "application/json")
 
 
 def add_routes(router: APIRouter, face: Face) -> None:
@@ -107,25 +90,23 @@ def add_routes(router: APIRouter, face: Face) -> None:
         status_code=201,
         response_model=JobAccepted,
         responses={**replayed, **refusals(400, 413, 415, 422, 429, 503)},
-        openapi_extra={"requestBody": {"required": True, "content": _CONTENT}, "parameters": [_KEY_HEADER]},
+        openapi_extra={"requestBody": {"required": True, "content": _CONTENT}, "parameters": [KEY_HEADER]},
         tags=["jobs"],
     )
 
 
-class _Turns:
-    """Requests under one key go one after the other, so that twins in a race count against a limit once.
-
-    That holds in this process. Between processes each may count once more, for as long as the race lasts.
-    """
-
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-
-    def turn(self, asked: JobRequest) -> AbstractAsyncContextManager[None]:
-        """Wait for the twins that came before."""
-        if asked.idempotency_key is None:
-            return nullcontext()
-        return self._locks.setdefault((asked.user_id, asked.idempotency_key), asyncio.Lock())
+async def _stands(face: Face, request: Request, accepted: Accepted, wait: float | None) -> Status | None:
+    """The job's status for the answer; that it was accepted is said also where the store is away by now."""
+    if wait is None:
+        return Status.QUEUED if accepted.created else await status_of(face, accepted.job_id)
+    try:
+        return (await waited(face, request, accepted.job_id, wait, None)).status
+    except JobNotFound:
+        return None
+    except EngineUnavailable:
+        if accepted.created:
+            return Status.QUEUED
+        raise
 
 
 async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:
@@ -141,21 +122,35 @@ async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:
 
 async def _accept(face: Face, asked: JobRequest, peer: str) -> Answer:
     job = await face.client.check(asked)
-    _admit(face, job)
     takes = [*limits.post(face.settings, peer), *limits.enqueue(face.settings, asked.user_id)]
-    grant = await face.limits.take(takes)
+    replay = await face.client.replayed(asked) if takes else None
+    if replay is not None:
+        return Answer(replay, {})
+    admit(face, job)
+    grant = await face.limits.take(takes, grant_nonce([asked]))
     try:
         [accepted] = await face.client.store([job])
-    except TidegateError:
-        await face.limits.give_back(grant)
+    except TidegateError as exc:
+        # Where nobody knows whether the job is stored, its count stays: a repeat of the request finds it taken.
+        if asked.idempotency_key is None or not isinstance(exc, EngineUnavailable):
+            await face.limits.give_back(grant)
         raise
-    if accepted.created:
-        return Answer(accepted, grant.headers)
-    await face.limits.give_back(grant)
-    return Answer(accepted, {})
+    # A twin that was first has taken the same grant, and keeps it.
+    return Answer(accepted, grant.headers if accepted.created else {})
 
 
-def _admit(face: Face, job: NewJob) -> None:
+def grant_nonce(asked: Sequence[JobRequest]) -> str | None:
+    """The same for twins, in whichever process: they take one grant between them, and none is refused for another.
+
+    None where a request has no key.
+    """
+    said = [(one.user_id, one.idempotency_key, fingerprint_of(one)) for one in asked if one.idempotency_key is not None]
+    if len(said) < len(asked):
+        return None
+    return hashlib.sha256("\0".join(chain.from_iterable(sorted(said))).encode()).hexdigest()[:32]
+
+
+def admit(face: Face, job: NewJob) -> None:
     """Refuse a job whose upstream is open, where its type says so (REQUIREMENTS A10)."""
     health = face.system.upstreams
     if not face.application.registry.get(job.spec.type).rejects:
@@ -166,57 +161,9 @@ def _admit(face: Face, job: NewJob) -> None:
         raise UpstreamOpen(upstream, retry_after=min(until - health.now(), LONGEST_WAIT))
 
 
-async def _status(face: Face, job_id: str) -> Status | None:
+async def status_of(face: Face, job_id: str) -> Status | None:
+    """The status of a job that an earlier request made; None where it has been pruned since."""
     try:
         return (await face.client.get(job_id)).status
     except JobNotFound:
         return None
-
-
-def _asked(request: Request, user_id: str, body: bytes) -> JobRequest:
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise InvalidInput("", "the body must be a JSON object")
-    sent = _validated(value)
-    return JobRequest(
-        type=sent.type,
-        payload=bytes(msgspec.json.decode(body, type=_Raw).payload),
-        user_id=user_id,
-        idempotency_key=_key(sent.idempotency_key, single(request, "Idempotency-Key")),
-        queue=sent.queue,
-        priority=sent.priority,
-        run_at=sent.run_at,
-        delay=_seconds(sent.delay),
-        max_attempts=sent.max_attempts,
-        retry=None if sent.retry is None else policy_from_json(sent.retry, "retry"),
-        timeout=_seconds(sent.timeout),
-        expires_at=sent.expires_at,
-        tags=tuple(sent.tags or ()),
-        request_id=request.state.request_id,
-        traceparent=_traceparent(request),
-        asked=value,
-    )
-
-
-def _validated(value: dict[str, JSON]) -> JobCreate:
-    try:
-        return JobCreate.model_validate(value)
-    except ValidationError as exc:
-        faults = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise invalid([(".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in faults]) from exc
-
-
-def _key(in_body: str | None, in_header: str | None) -> str | None:
-    if in_body is not None and in_header is not None and in_body != in_header:
-        raise InvalidInput("idempotency_key", "differs from the header Idempotency-Key: send one of them")
-    return in_header if in_body is None else in_body
-
-
-def _seconds(number: float | None) -> timedelta | None:
-    return None if number is None else timedelta(seconds=number)
-
-
-def _traceparent(request: Request) -> str:
-    """The caller's W3C trace context; as the recommendation says, one that is not valid counts as none."""
-    given = request.headers.get("traceparent", "")
-    return given if _TRACEPARENT.fullmatch(given) else ""

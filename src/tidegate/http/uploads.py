@@ -17,7 +17,7 @@ from tidegate.errors import InvalidInput, UploadTooLarge
 from tidegate.http.face import Face, UserId, told
 from tidegate.http.multipart import FIELD, MultipartFile
 from tidegate.http.openapi import refusals
-from tidegate.http.reading import announced, refuse_encoded
+from tidegate.http.reading import announced, refuse_encoded, timed
 from tidegate.http.schemas import UploadReceived
 
 OVERHEAD: Final = 64 * 1024
@@ -90,7 +90,7 @@ def add_routes(router: APIRouter, face: Face) -> None:
 async def _opened(request: Request, limit: int) -> tuple[str, str, AsyncIterator[bytes]]:
     """The file's name, its content type and its bytes to come."""
     content_type = request.headers.get("content-type", "")
-    body = _bounded(request.stream(), limit)
+    body = _bounded(timed(request), limit)
     if content_type.lower().startswith("multipart/"):
         file = MultipartFile(content_type, body)
         await file.open()

@@ -84,7 +84,12 @@ class OutcomeSent(Sent):
 
 
 class QueueItem(Told):
-    """A queue: its jobs by where they stand, and whether it is paused."""
+    """A queue: its jobs by where they stand, and whether it is paused.
+
+    `depth` is how many jobs are queued: `ready` in line, `waiting` for their time. `oldest_ready_age` is how many
+    seconds the oldest ready one has been due, null where finding it would take a search. `throughput` is how many jobs
+    ended a minute, over the last 5 minutes at most that this server has followed; null at its first look.
+    """
 
     name: str
     paused: bool
@@ -97,6 +102,9 @@ class QueueItem(Told):
     ready: int
     running: int
     dead_letters: int
+    depth: int
+    oldest_ready_age: float | None
+    throughput: float | None
 
 
 class QueueList(Told):

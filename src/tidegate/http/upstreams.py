@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from tidegate.core.query import Stats
 from tidegate.core.upstream import FOREVER, Overridden, Transition, Upstream, gate, shut_until, state
-from tidegate.http.face import Face, UserId, told, user_of
+from tidegate.http.face import Author, Face, author_of, told
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
 from tidegate.http.upstream_schemas import (
@@ -51,7 +51,7 @@ class UpstreamRoutes:
         return told(UpstreamHistory(items=[transition_item(change) for change in self._known(name).log]))
 
     async def override(
-        self, request: Request, user_id: UserId, name: NamePath, asked: Annotated[OverrideSent, Body()]
+        self, request: Request, author: Author, name: NamePath, asked: Annotated[OverrideSent, Body()]
     ) -> Response:
         """Decide for the whole fleet whether an upstream is called.
 
@@ -60,21 +60,19 @@ class UpstreamRoutes:
         await self._face.count_post(request)
         last = None if asked.seconds is None else timedelta(seconds=asked.seconds)
         gate_name = gate_of(UPSTREAM, name)
-        return await self._shown(
-            name, await self._upstreams.override(gate_name, asked.state, author=user_id, last=last)
-        )
+        return await self._shown(name, await self._upstreams.override(gate_name, asked.state, author=author, last=last))
 
-    async def clear(self, request: Request, user_id: UserId, name: NamePath) -> Response:
+    async def clear(self, request: Request, author: Author, name: NamePath) -> Response:
         """Let the breaker decide again."""
         await self._face.count_post(request)
         self._known(name)
-        return await self._shown(name, await self._upstreams.override(gate_of(UPSTREAM, name), None, author=user_id))
+        return await self._shown(name, await self._upstreams.override(gate_of(UPSTREAM, name), None, author=author))
 
-    async def reset(self, request: Request, user_id: UserId, name: NamePath) -> Response:
+    async def reset(self, request: Request, author: Author, name: NamePath) -> Response:
         """Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe."""
         await self._face.count_post(request)
         self._known(name)
-        return await self._shown(name, await self._upstreams.reset(gate_of(UPSTREAM, name), author=user_id))
+        return await self._shown(name, await self._upstreams.reset(gate_of(UPSTREAM, name), author=author))
 
     async def record(self, request: Request, name: NamePath, asked: Annotated[OutcomeSent, Body()]) -> Response:
         """Tell what a call came to that was made outside of any job."""
@@ -138,7 +136,7 @@ def transition_item(change: Transition) -> TransitionItem:
 
 def add_routes(router: APIRouter, face: Face) -> None:
     """Put these routes on `router`. Each asks who it is for."""
-    routes, asks, one = UpstreamRoutes(face), [Depends(user_of)], "/upstreams/{name}"
+    routes, asks, one = UpstreamRoutes(face), [Depends(author_of)], "/upstreams/{name}"
     listed = refusals(400, 503)
     seen, acted = refusals(400, 404, 422, 503), refusals(400, 404, 422, 429, 503)
     router.add_api_route(

@@ -11,7 +11,16 @@ from tidegate.core.query import HistoryEntry
 from tidegate.core.retry_json import policy_to_json
 from tidegate.core.waiting import Look, wait_reason
 from tidegate.handlers import JobType
-from tidegate.http.schemas import HistoryItem, JobItem, JobStatus, JobTypeItem, JobUsage, JobWhole, UsageItem
+from tidegate.http.schemas import (
+    HistoryItem,
+    JobItem,
+    JobProgress,
+    JobStatus,
+    JobTypeItem,
+    JobUsage,
+    JobWhole,
+    UsageItem,
+)
 
 Link = Callable[[str], str]
 """Makes one of our paths the path that a client reaches it by."""
@@ -42,6 +51,12 @@ def whole_job(job: Job, body: Body, sight: Sight) -> bytes:
     known = JobWhole.model_validate(_item(job, sight) | _rest(job))
     text = known.model_dump_json(exclude={"payload", "result"}).encode()
     return b'%b,"payload":%b,"result":%b}' % (text[:-1], body.payload, body.result or b"null")
+
+
+def progress(job: Job) -> JobProgress | None:
+    """How far a job is: all the way once it has succeeded, whatever its run said."""
+    known = Progress(fraction=1.0) if job.status is Status.SUCCEEDED else job.progress
+    return None if known is None else JobProgress(fraction=known.fraction, message=known.message)
 
 
 def history_item(entry: HistoryEntry) -> HistoryItem:
@@ -80,13 +95,12 @@ def job_type_item(job_type: JobType) -> JobTypeItem:
 
 def _status(job: Job, sight: Sight) -> dict[str, object]:
     stands, waits = phase(job, sight.now, sight.shut), wait_reason(job, sight.now, sight.look)
-    progress = Progress(fraction=1.0) if job.status is Status.SUCCEEDED else job.progress
     return {
         "job_id": job.id,
         "status": job.status,
         "phase": stands,
         "attempts": job.attempts,
-        "progress": progress and {"fraction": progress.fraction, "message": progress.message},
+        "progress": progress(job),
         "wait_reason": waits and waits.message,
         "wait_until": waits and waits.until,
         "retry_at": job.run_at if stands is Phase.RETRYING else None,

@@ -203,6 +203,36 @@ class UpstreamChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTicked:
+    """A tick of a schedule made a job, `late` after its instant: told by the one process that made it."""
+
+    schedule: str
+    user_id: str
+    tick: datetime
+    job_id: JobId
+    late: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleMissed:
+    """Ticks at or after `since` and before `until` passed while nobody looked, and don't run."""
+
+    schedule: str
+    user_id: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFailing:
+    """A schedule's ticks make no job, until somebody mends it; told once."""
+
+    schedule: str
+    user_id: str
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerFailed:
     """A listener raised; told the first time only."""
 
@@ -232,6 +262,9 @@ ProcessStep: TypeAlias = (
     | StoreBack
     | SlowHeartbeat
     | UpstreamChanged
+    | ScheduleTicked
+    | ScheduleMissed
+    | ScheduleFailing
     | ListenerFailed
 )
 Event: TypeAlias = JobStep | ProcessStep

@@ -67,6 +67,9 @@ _STEPS: Final[Mapping[type[Event], tuple[Level, str]]] = {
     events.StoreBack: ("info", "store.back"),
     events.SlowHeartbeat: ("warning", "worker.slow_heartbeat"),
     events.UpstreamChanged: ("warning", "upstream.changed"),
+    events.ScheduleTicked: ("info", "schedule.ticked"),
+    events.ScheduleMissed: ("warning", "schedule.missed"),
+    events.ScheduleFailing: ("error", "schedule.failing"),
     events.ListenerFailed: ("error", "telemetry.listener_failed"),
 }
 
@@ -134,8 +137,21 @@ def _of_process(event: events.ProcessStep) -> dict[str, Field]:
             return {"owner": event.owner, "late_ms": _ms(event.late)}
         case events.UpstreamChanged():
             return _transition(event.gate, event.transition)
+        case events.ScheduleTicked() | events.ScheduleMissed() | events.ScheduleFailing():
+            return _of_schedule(event)
         case events.ListenerFailed():
             return {"listener": event.listener, "error_type": word(event.error_type)}
+
+
+def _of_schedule(event: events.ScheduleTicked | events.ScheduleMissed | events.ScheduleFailing) -> dict[str, Field]:
+    fields: dict[str, Field] = {"schedule": event.schedule, "user_id": event.user_id}
+    match event:
+        case events.ScheduleTicked():
+            return {**fields, "tick": rfc3339(event.tick), "job_id": event.job_id, "late_ms": _ms(event.late)}
+        case events.ScheduleMissed():
+            return {**fields, "since": rfc3339(event.since), "until": rfc3339(event.until)}
+        case events.ScheduleFailing():
+            return {**fields, "error_type": word(event.error_type)}
 
 
 def _transition(gate: str, change: Transition) -> dict[str, Field]:

@@ -25,6 +25,7 @@ from tidegate.telemetry.events import (
     JobEvent,
     JobStep,
     Reclaimed,
+    ScheduleFailing,
     UpstreamChanged,
 )
 from tidegate.telemetry.logs import Level, describe
@@ -108,9 +109,12 @@ class SentryListener:
         self._trails = Trails()
 
     def __call__(self, event: Event) -> None:
-        """Take note of a job's step; report it where it is the last of a job that failed. Warn of what opened."""
+        """Take note of a job's step; report it where it is the last of a job that failed. Warn of what needs a look."""
         if isinstance(event, UpstreamChanged):
             self._changed(event)
+        if isinstance(event, ScheduleFailing):
+            tags = {name: str(value) for name, value in describe(event).fields.items() if name != "user_id"}
+            self.warn("the ticks of a schedule make no job", fingerprint=["schedule", event.schedule], tags=tags)
         if not isinstance(event, JobEvent):
             return
         crumb = Crumb(self._clock.now(), event)

@@ -100,6 +100,11 @@ class Keeper:
             self.hurry()
 
     @property
+    def newest(self) -> int:
+        """The version of the store's newest document of any kind, as far as was heard."""
+        return self._newest
+
+    @property
     def limiting(self) -> bool:
         """Whether some gate has a limit on how many jobs run at once."""
         return self.board.limiting

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final, TypedDict
 
 from tidegate.core.job import MOST_PARENTS, Lane
-from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, Rules
+from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, WEBHOOK, WEBHOOK_UPSTREAM, Rules
 from tidegate.core.text import check_name
 from tidegate.core.verbs import Pace
 from tidegate.errors import ConfigError
@@ -48,7 +48,9 @@ class Policies:
             return self.queues.get(name, QUEUE)
         if name in self.upstreams:
             return self.upstreams[name].rules
-        return PROVIDER if name in self._shared else API
+        if name in self._shared:
+            return PROVIDER
+        return WEBHOOK if name.startswith(WEBHOOK_UPSTREAM) else API
 
     def parents(self, upstream: str) -> tuple[str, ...]:
         """The parents that an upstream was declared with."""

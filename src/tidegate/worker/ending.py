@@ -41,7 +41,7 @@ class Ender:
             self.spawn(self._end(active, outcome, then))
             return
         told = partial(self._told, active, outcome, settlement, then)
-        self.settler.put(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement), told)
+        self.settler.put(self._ending(lease, settlement), told)
 
     def _told(
         self,
@@ -103,7 +103,11 @@ class Ender:
     async def _settle(self, lease: Lease, settlement: Settlement) -> Settled:
         if isinstance(settlement, Bury):
             await keep_error(lease, settlement.failure, self.to)
-        return await self.settler.settle(Ending(job_id=lease.job.id, token=lease.token, settlement=settlement))
+        return await self.settler.settle(self._ending(lease, settlement))
+
+    def _ending(self, lease: Lease, settlement: Settlement) -> Ending:
+        then = self.to.follow(lease.job, settlement)
+        return Ending(job_id=lease.job.id, token=lease.token, settlement=settlement, then=then)
 
     def _tell(self, lease: Lease, settlement: Settlement, took: float | None) -> None:
         if self.to.emit.hears(ENDED[type(settlement)]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tidegate.clock import Clock
 from tidegate.context import LocalFile
+from tidegate.core.job import Job, NewJob, Settlement
 from tidegate.handlers import Registry
 from tidegate.ports import Artifacts, Engine
 from tidegate.telemetry.events import Emitter
@@ -18,6 +19,9 @@ Fetch = Callable[[str, str, Path], Awaitable[LocalFile]]
 
 SweepUploads = Callable[[datetime], Awaitable[int]]
 """Remove the uploads from before an instant; how many there were."""
+
+Follow = Callable[[Job, Settlement], tuple[NewJob, ...]]
+"""The jobs that shall exist if and only if that settlement of a job, as it was claimed, is applied; never raises."""
 
 QUEUE_WEIGHTS: Mapping[str, int] = {"high": 6, "default": 3, "low": 1, "content": 3}
 
@@ -44,11 +48,17 @@ class WorkerSettings:
     upload_kept: timedelta = timedelta(hours=24)
 
 
+def nothing_follows(_job: Job, _settlement: Settlement) -> tuple[NewJob, ...]:
+    """No job."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """The surroundings that the workers of one process share.
 
-    `dice` gives numbers in [0, 1), `nonce` 32 fresh hex digits. `scratch` is a folder for what runs write.
+    `dice` gives numbers in [0, 1), `nonce` 32 fresh hex digits. `scratch` is a folder for what runs write. `follow`
+    says which jobs go with an ending.
     """
 
     engine: Engine
@@ -64,3 +74,4 @@ class Runtime:
     scratch: Path
     settings: WorkerSettings = field(default_factory=WorkerSettings)
     held: Held = field(default_factory=Held)
+    follow: Follow = nothing_follows

@@ -11,6 +11,7 @@ from tidegate.core.job import Lease, Owner
 from tidegate.core.query import WorkerInfo
 from tidegate.telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping
 from tidegate.worker.active import Actives, Stop
+from tidegate.worker.crontab import Crontab
 from tidegate.worker.deadlines import Deadlines
 from tidegate.worker.ending import Ender
 from tidegate.worker.identity import identity
@@ -58,6 +59,7 @@ class Worker:
         self._heart.start()
         self._intaking = self._duty(self._intake.work, "intake")
         duties = {"reaper": self._reaper.work, "pruner": Pruner(to).work, "sweeper": Sweeper(to).work}
+        duties["crontab"] = Crontab(to).work
         self._duties = [self._duty(work, name) for name, work in duties.items()]
         queues, types = tuple(to.settings.queues), tuple(sorted(to.registry.names))
         to.emit(WorkerStarted(owner=self.owner, slots=to.settings.slots, queues=queues, types=types))

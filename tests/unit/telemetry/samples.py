@@ -47,6 +47,9 @@ def every_event(of: JobRef | None = None, *, text: str = "word") -> Iterator[Eve
     yield events.UpstreamChanged(
         gate="upstream:api", transition=Transition(at=NOW, to="open", why=text, until=NOW + second, author=text)
     )
+    yield events.ScheduleTicked(schedule="nightly", user_id="user-1", tick=NOW, job_id=JobId("job-b"), late=second)
+    yield events.ScheduleMissed(schedule="nightly", user_id="user-1", since=NOW, until=NOW + second)
+    yield events.ScheduleFailing(schedule="nightly", user_id="user-1", error_type=text)
     yield events.ListenerFailed(listener=text, error_type=text)
 
 

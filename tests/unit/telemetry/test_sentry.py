@@ -23,6 +23,7 @@ from tidegate.telemetry.events import (
     Expired,
     JobEvent,
     Reclaimed,
+    ScheduleFailing,
     Submitted,
     UpstreamChanged,
 )
@@ -111,7 +112,7 @@ def test_only_a_failure_is_reported(receiver: Receiver, listener: SentryListener
 def test_a_retry_is_not_reported_nor_what_happens_to_the_process(receiver: Receiver, listener: SentryListener) -> None:
     listener(retried(job()))
     for event in every_event():
-        if not isinstance(event, JobEvent | UpstreamChanged):
+        if not isinstance(event, JobEvent | UpstreamChanged | ScheduleFailing):
             listener(event)
     listener.close(PATIENCE)
     assert receiver.bodies() == []
@@ -128,6 +129,14 @@ def test_a_breaker_that_opens_is_a_warning(
     listener.close(PATIENCE)
     (event,) = receiver.events()
     assert (event["level"], event["message"], event["fingerprint"]) == ("warning", message, [gate])
+
+
+def test_a_schedule_that_makes_no_jobs_is_a_warning(receiver: Receiver, listener: SentryListener) -> None:
+    listener(ScheduleFailing(schedule="nightly", user_id="ada", error_type="UnknownJobType"))
+    listener.close(PATIENCE)
+    (event,) = receiver.events()
+    assert (event["level"], event["fingerprint"]) == ("warning", ["schedule", "nightly"])
+    assert event["tags"] == {"schedule": "nightly", "error_type": "UnknownJobType"}
 
 
 def test_a_job_that_expired_has_failed_for_good(receiver: Receiver, listener: SentryListener) -> None:

@@ -1,0 +1,86 @@
+"""The HTTP face as a part of another FastAPI application: a router with its lifespan, and a word on who asks."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from tidegate.app import Tidegate
+from tidegate.core.access import Caller, Role
+from tidegate.http import openapi
+from tidegate.http.app import add_routes, faced
+from tidegate.http.auth import ACTING
+from tidegate.http.lifespan import tidegate_lifespan
+from tidegate.http.openapi import Object, refusals
+from tidegate.http.routing import OwnRoute, own_route
+
+PROBLEM: Final[Object] = {
+    "title": "Problem",
+    "description": "RFC 9457; `type` is stable.",
+    "type": "object",
+    "properties": {
+        **{name: {"type": "string"} for name in ("type", "title", "detail", "instance", "request_id")},
+        "status": {"type": "integer"},
+    },
+    "required": ["type", "title", "status", "detail", "instance", "request_id"],
+}
+
+
+def tidegate_router(application: Tidegate, *, worker: bool = True) -> APIRouter:
+    """Every route of the API, for `app.include_router(tidegate_router(application), prefix="/jobs-api")`.
+
+    It brings its lifespan: the store is open and, with `worker`, jobs run, for as long as your application is served.
+    """
+    face, gatekeeper = faced(application)
+    router = APIRouter(
+        lifespan=tidegate_lifespan(application, worker=worker),
+        dependencies=[Depends(gatekeeper)],
+        route_class=own_route(lambda: face.settings.http_receive_timeout, GuestRoute),
+        generate_unique_id_function=_operation_id,
+    )
+    add_routes(router, face, gatekeeper)
+    return router
+
+
+def acting_as(request: Request, user_id: str, *, role: Role = Role.WRITER) -> None:
+    """Say who asks, from a dependency of yours that has found out: no API key is asked for, no X-User-ID believed."""
+    setattr(request.state, ACTING, Caller(role=role, name=user_id, user_id=user_id))
+
+
+class GuestRoute(OwnRoute):
+    """A route of ours in another's document: it says all there, and refers to nothing."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        extra = deepcopy(options.get("openapi_extra") or {})
+        if path.startswith(openapi.OWNED):
+            extra.setdefault("parameters", []).append({**openapi.USER, "required": False})
+        told = {**refusals(401, 403, 422, 429), **(options.get("responses") or {})}
+        options["responses"] = _inlined(told, _schemas())
+        options["openapi_extra"] = _inlined(extra, _schemas())
+        options["summary"] = (endpoint.__doc__ or "").partition("\n")[0].rstrip(".")
+        super().__init__(path, endpoint, **options)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"tidegate_{openapi.operation_id(route)}"
+
+
+def _schemas() -> Object:
+    """What our documents refer to, by name."""
+    return {**openapi.raw_schemas(), "Problem": PROBLEM}
+
+
+def _inlined(value: Any, schemas: Object) -> Any:
+    """The value with schemas in the place of references to them."""
+    match value:
+        case {"$ref": str(reference)} if (name := reference.rpartition("/")[2]) in schemas:
+            return _inlined(schemas[name], schemas)
+        case dict():
+            return {key: _inlined(inner, schemas) for key, inner in value.items()}
+        case list():
+            return [_inlined(inner, schemas) for inner in value]
+        case _:
+            return value

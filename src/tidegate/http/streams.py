@@ -1,0 +1,142 @@
+"""Server-Sent Events: how they are written, how a stream lives and ends, and how many there may be."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from tidegate.config import Settings
+from tidegate.errors import RateLimited
+
+KEEP_ALIVE: Final = 15.0
+"""Seconds between signs of life: proxies close what is silent."""
+
+LONGEST: Final = 3_600.0
+"""Seconds that a stream lasts: whoever comes back is asked for the key again, and goes on where it was."""
+
+LAST_WORDS: Final = 1.0
+"""Seconds that a client gets to take a stream's end."""
+
+RETRY: Final = b"retry: 2000\n\n"
+"""What a browser is told to wait before it comes back, in milliseconds."""
+
+COME_BACK: Final = timedelta(seconds=10)
+
+Pieces = AsyncGenerator[bytes, None]
+
+
+def message(event: str, data: str, place: str | None = None) -> bytes:
+    """One event; `data` is one line. A client that lost the stream comes back with the newest `place` it was told."""
+    return (mark(place) if place is not None else b"") + f"event: {event}\ndata: {data}\n\n".encode()
+
+
+def mark(place: str) -> bytes:
+    """The line that tells a client where it is."""
+    return f"id: {place}\n".encode()
+
+
+def silence() -> bytes:
+    """What is sent where there is nothing to tell."""
+    return b": keep-alive\n\n"
+
+
+class Streams:
+    """The open streams of one application."""
+
+    def __init__(self, settings: Callable[[], Settings], stopping: asyncio.Event) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        self._open = Counter[str | None]()
+
+    def answer(self, viewer: str | None, pieces: Pieces, alive: Callable[[], bytes] = silence) -> "EventStream":
+        """A stream for that viewer; raises RateLimited where too many are open."""
+        settings = self._settings()
+        if viewer is not None:  # an operator, who sees everybody's jobs, counts among all only
+            _check("streams of this user", self._open[viewer], settings.limit_streams_per_user)
+        _check("streams of this server", self._open.total(), settings.limit_streams)
+        self._open[viewer] += 1
+        return EventStream(pieces, alive, self._stopping, lambda: self._left(viewer))
+
+    def _left(self, viewer: str | None) -> None:
+        self._open[viewer] -= 1
+        if not self._open[viewer]:
+            del self._open[viewer]
+
+
+class EventStream(StreamingResponse):
+    """An answer that goes on until its pieces end, its reader leaves, or the server stops."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, pieces: Pieces, alive: Callable[[], bytes], stopping: asyncio.Event, left: Callable[[], None]
+    ) -> None:
+        super().__init__(pieces, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._pieces = pieces
+        self._alive = alive
+        self._stopping = stopping
+        self._left = left
+        self._sending = asyncio.Lock()
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Answer; whatever ends it, nothing of it goes on afterwards."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send(_body(RETRY))
+            await first(
+                self._tell(send), self._live(send), gone(receive), self._stopping.wait(), asyncio.sleep(LONGEST)
+            )
+        except OSError as exc:
+            raise ClientDisconnect from exc
+        finally:
+            await self._pieces.aclose()
+            self._left()
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(LAST_WORDS):
+                await send(_body(b"", more=False))
+
+    async def _tell(self, send: Send) -> None:
+        async for piece in self._pieces:
+            async with self._sending:
+                await send(_body(piece))
+
+    async def _live(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE)
+            async with self._sending:
+                await send(_body(self._alive()))
+
+
+async def gone(receive: Receive) -> None:
+    """Return once the client has left; what it still sends is not wanted."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def first(*endings: Awaitable[object]) -> None:
+    """Return at the first of them to end, and end the others; raises what it raised."""
+    tasks = [asyncio.ensure_future(ending) for ending in endings]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _check(what: str, count: int, limit: int) -> None:
+    if limit and count >= limit:
+        wait = f"{COME_BACK.total_seconds():g} s"
+        raise RateLimited(f"{count} {what} are open: try again in {wait}", retry_after=COME_BACK, limit=limit)
+
+
+def _body(piece: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": piece, "more_body": more}

@@ -1,0 +1,80 @@
+"""What a user's type checker sees of the Python client. mypy checks this file; nothing runs it."""
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import assert_type
+
+from pydantic import BaseModel
+
+from tidegate import RetryPolicy, Status, Steps
+from tidegate.sdk import (
+    AsyncClient,
+    AsyncJobHandle,
+    Client,
+    JobDetails,
+    JobEvent,
+    JobHandle,
+    JobItem,
+    JobStatus,
+    JobStep,
+    Patience,
+    QueueInfo,
+    Upload,
+    UpstreamInfo,
+)
+
+POLICY = RetryPolicy(backoff=Steps(delays=(timedelta(seconds=1),)))
+
+
+class Report(BaseModel):
+    """A result."""
+
+    title: str
+
+
+@dataclass
+class Plain:
+    """Another."""
+
+    title: str
+
+
+def blocking() -> None:
+    """The blocking client."""
+    with Client("http://h", user_id="ada", api_key="k", timeout=3, patience=Patience(tries=2)) as client:
+        assert_type(client, Client)
+        job = client.submit("report", Report(title="x"), delay=1.5, retry=POLICY, tags=["a"], idempotency_key="k")
+        assert_type(job, JobHandle)
+        assert_type(job.created, bool)
+        assert_type(job.status(), JobStatus)
+        assert_type(job.status().status, Status)
+        assert_type(job.details(), JobDetails)
+        assert_type(job.result(), object)
+        assert_type(job.result(timeout=timedelta(minutes=1), into=Report), Report)
+        assert_type(job.result(5, into=list[int]), list[int])
+        assert_type(job.events(), Iterator[JobEvent])
+        assert_type(job.history(), list[JobStep])
+        assert_type(job.download("a.txt", Path()), Path)
+        assert_type(client.submit_many("report", [{"title": "x"}], keys=["k"], queue="low"), list[JobHandle])
+        assert_type(client.find(status=Status.FAILED, tag="a"), Iterator[JobItem])
+        assert_type(client.upload(b"x", name="a"), Upload)
+        assert_type(client.queues.pause("low", 60), QueueInfo)
+        assert_type(client.upstreams.list(), list[UpstreamInfo])
+
+
+async def awaited() -> None:
+    """The async client."""
+    async with AsyncClient() as client:
+        job = await client.submit("report", Plain(title="x"))
+        assert_type(job, AsyncJobHandle)
+        assert_type(await job.status(), JobStatus)
+        assert_type(await job.result(), object)
+        assert_type(await job.result(into=Plain), Plain)
+        assert_type(job.events(after=3), AsyncGenerator[JobEvent, None])
+        assert_type(await job.cancel(), JobStatus)
+        assert_type(await client.submit_many("report", [Plain(title="x")]), list[AsyncJobHandle])
+        assert_type(client.find(), AsyncGenerator[JobItem, None])
+        assert_type(await client.upload(Path("a.csv")), Upload)
+        assert_type(await client.upstreams.override("mail", "open"), UpstreamInfo)
