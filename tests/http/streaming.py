@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,8 @@ from tidegate.core.job import Ending, JobId, Lease, Progress, Settlement, Succee
 from tidegate.core.verbs import Beat, ClaimRequest, Renewal, Settled
 
 LEASE = timedelta(seconds=60)
+
+Served = tuple[httpx2.AsyncClient, Tidegate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +106,20 @@ async def listening(client: httpx2.AsyncClient, path: str, place: str | bytes | 
 
 
 @asynccontextmanager
-async def restarted(store: str, folder: Path) -> AsyncIterator[AsyncIterator[tuple[httpx2.AsyncClient, Tidegate]]]:
-    """Servers of one store, one after the other; jobs in memory don't outlive the first, which then is both."""
-    async with url_of(store, folder) as url:
+async def restarted(store: str, folder: Path) -> AsyncIterator[Callable[[], Awaitable[Served]]]:
+    """Gives a server of one store, in the place of the one before; jobs in memory stay with the first."""
+    async with url_of(store, folder) as url, AsyncExitStack() as stack:
         settings = plain_settings(folder / "data").model_copy(update={"engine": url, "poll": timedelta(seconds=0.05)})
+        running: list[Served] = []
 
-        async def each() -> AsyncGenerator[tuple[httpx2.AsyncClient, Tidegate], None]:
-            for _ in range(1 if store == "memory" else 2):
+        async def another() -> Served:
+            if not running or store != "memory":
+                await stack.aclose()
                 app = application(settings)
-                async with served(app, settings) as client:
-                    yield client, app
-                    if store == "memory":
-                        yield client, app
+                running.append((await stack.enter_async_context(served(app, settings)), app))
+            return running[-1]
 
-        async with aclosing(each()) as servers:
-            yield servers
+        yield another
 
 
 async def claim(app: Tidegate, job_type: str = "echo") -> Lease:
