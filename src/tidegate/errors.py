@@ -171,7 +171,7 @@ class StoreOwned(EngineError):
         owner = f"process {pid}" if pid else "another process"
         super().__init__(
             f"{path} is in use by {owner}: an embedded store belongs to one process. "
-            "Stop that process, or name another data folder (TIDEGATE_DATA_DIR)"
+            "Stop that process, ask its API (TIDEGATE_URL), or name another data folder (TIDEGATE_DATA_DIR)"
         )
         self.path = path
         self.pid = pid

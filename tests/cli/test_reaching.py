@@ -51,6 +51,42 @@ async def test_a_server_on_the_store_named_or_on_any_where_none_is_named_is_aske
         assert service.where == "http://127.0.0.1:9"
 
 
+@pytest.mark.parametrize(
+    ("key", "named", "variable", "sent"),
+    [("", None, "", "account"), ("tg_k", None, "", None), ("tg_k", "bob", "ada", "bob"), ("tg_k", None, "ada", "ada")],
+)
+async def test_a_key_says_who_asks_where_nobody_is_named(
+    key: str, named: str | None, variable: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("TIDEGATE_API_KEY", key), ("TIDEGATE_USER", variable), ("LOGNAME", "account")):
+        monkeypatch.setenv(name, value)
+    asked: list[httpx2.Request] = []
+
+    async def answer(_: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={})
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", answer)
+    async with reach("http://h", named) as service:
+        await service.get("/jobs")
+    assert asked[0].headers.get("x-user-id") == sent
+
+
+async def test_without_a_server_the_account_asks_whatever_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_API_KEY", "tg_k")
+    monkeypatch.delenv("TIDEGATE_USER", raising=False)
+    async with reach(None, None, making=True) as service:
+        assert (await service.get("/jobs"))["items"] == []
+
+
+def test_what_names_a_header_is_said_as_commands_know_it() -> None:
+    told = {"content-type": "application/problem+json"}
+    nobody = httpx2.Response(400, headers=told, json={"type": "/problems/user-missing", "detail": "send a header"})
+    keyless = httpx2.Response(401, headers=told, json={"type": "/problems/unauthenticated", "detail": "show a key"})
+    assert "--user, TIDEGATE_USER" in str(problem(nobody, "/jobs"))
+    assert str(problem(keyless, "/jobs")) == "show a key (TIDEGATE_API_KEY)"
+
+
 def test_looking_for_jobs_where_no_store_is_makes_none(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"no store here.*TIDEGATE_DATA_DIR="):
         show_jobs()

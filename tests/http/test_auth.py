@@ -1,5 +1,6 @@
 """Who may do what: roles by route, whose jobs, and that nothing but a key or its session opens anything."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from fastapi.routing import APIRoute
 
 from tests.http.calls import ADA, BOB, post, problem
 from tests.http.handlers import application
-from tests.http.reach import plain_settings, reached
+from tests.http.reach import plain_settings, reached, served
 from tidegate.app import Tidegate
 from tidegate.core.access import Role
 from tidegate.errors import ConfigError
+from tidegate.http import streams
 from tidegate.http.app import create_app
 from tidegate.http.auth import NEEDS, OPEN, SAFE
 from tidegate.http.openapi import operation_id
@@ -123,6 +125,23 @@ async def test_an_operators_word_bears_the_name_of_its_key(locked: httpx2.AsyncC
     assert (await locked.get("/queues/default", headers=operator)).json()["why"] == "paused by operator None"
 
 
+async def test_a_job_that_acts_on_everybodys_jobs_is_no_users_to_retry(locked: httpx2.AsyncClient) -> None:
+    asked = {"action": "cancel", "filter": {"user": "*", "type": "echo"}}
+    operator, ada = await _key(locked, Role.OPERATOR, name="ada"), await _key(locked, Role.WRITER, "ada")
+    for headers in (operator, operator | ADA):
+        job_id = (await locked.post("/jobs/actions", json=asked, headers=headers)).json()["job_id"]
+        assert (await locked.post(f"/jobs/{job_id}/cancel", headers=operator)).status_code == 200
+        problem(await locked.post(f"/jobs/{job_id}/retry", headers=ada), 404, "job-not-found")
+    own = await locked.post("/jobs/actions", json=asked | {"filter": {"user": "ada", "type": "echo"}}, headers=operator)
+    assert (await locked.get(f"/jobs/{own.json()['job_id']}", headers=ada)).status_code == 200
+
+
+async def test_nobody_asks_under_a_name_of_tidegates_own(locked: httpx2.AsyncClient) -> None:
+    service, user = await _key(locked, Role.WRITER), await _key(locked, Role.WRITER, "tidegate.operator.ada")
+    problem(await locked.get("/jobs", headers=service | {"X-User-ID": "tidegate.operator.ada"}), 403, "access-denied")
+    problem(await locked.get("/jobs", headers=user), 403, "access-denied")
+
+
 @pytest.mark.parametrize(
     "shown",
     ["Bearer", "Bearer ", "Bearer tg_aaaaaaaa_" + "a" * 43, "Basic YTpi", "Bearer an-administrators-own-ke", "x"],
@@ -166,6 +185,7 @@ async def test_who_keeps_guessing_is_told_to_wait(locked: httpx2.AsyncClient) ->
     wrong = {"Authorization": "Bearer tg_aaaaaaaa_" + "a" * 43}
     answers = [await locked.get("/jobs", headers=wrong) for _ in range(31)]
     assert [answer.status_code for answer in answers] == [401] * 30 + [429]
+    assert answers[-1].json()["detail"].startswith("more than 30 wrong keys from this address in 60 s")
     assert (await locked.get("/keys", headers=ADMIN)).status_code == 200
 
 
@@ -208,7 +228,23 @@ async def test_a_session_stands_for_its_key_and_its_cookie_is_out_of_reach_for_s
     problem(await locked.get("/session"), 401, "unauthenticated")
 
 
-@pytest.mark.parametrize("said", [{}, {"Origin": "http://evil"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}])
+async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_never_sent_without(locked: httpx2.AsyncClient) -> None:
+    key = (await _key(locked, Role.READER, "ada"))["Authorization"].removeprefix("Bearer ")
+    begun = await locked.post("/session", json={"key": key}, headers={"Origin": "https://here"})
+    assert "secure" in begun.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"Origin": "http://evil"},
+        {"Origin": "null"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://[here"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
 async def test_another_sites_page_changes_nothing_by_a_session(
     locked: httpx2.AsyncClient, said: dict[str, str]
 ) -> None:
@@ -227,6 +263,19 @@ async def test_a_session_ends_with_its_key(locked: httpx2.AsyncClient) -> None:
 
 async def test_what_is_no_key_begins_no_session(locked: httpx2.AsyncClient) -> None:
     problem(await locked.post("/session", json={"key": "tg_x"}, headers=HERE), 401, "unauthenticated")
+
+
+async def test_a_stream_ends_with_its_key(app: Tidegate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEEP_ALIVE", 0.05)
+    async with served(app, plain_settings(tmp_path)) as server:
+        key = await _key(server, Role.READER, "ada")
+        async with asyncio.timeout(10), server.stream("GET", "/events", headers=key | ADA) as stream:
+            told = stream.aiter_bytes()
+            assert (await anext(told)).startswith(b"retry")
+            assert stream.status_code == 200
+            await server.delete(f"/keys/{key['Authorization'].split('_')[1]}", headers=ADMIN)
+            async for _ in told:
+                pass
 
 
 # listening --------------------------------------------------------------------------------------------------------

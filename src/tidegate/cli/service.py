@@ -17,10 +17,11 @@ from typing import TypedDict, Unpack
 import httpx2
 
 from tidegate.config import Settings, load
+from tidegate.core.problem_kinds import USER_MISSING
 from tidegate.engines import file_of, shown
-from tidegate.errors import ConfigError, InvalidInput, ServiceError, TidegateError
+from tidegate.errors import ConfigError, InvalidInput, ServiceError, TidegateError, Unauthenticated
 from tidegate.sdk.connecting import answer
-from tidegate.sdk.problems import error_of
+from tidegate.sdk.problems import error_of, problem_of
 from tidegate.sdk.steps import Request
 
 SERVER_FILE = "server.json"
@@ -109,15 +110,25 @@ class Service:
 
 
 def problem(response: httpx2.Response, path: str) -> TidegateError:
-    """The exception that an error response stands for."""
+    """The exception that an error response stands for, in the words of the command line."""
     job_id = path.split("/")[2] if path.startswith("/jobs/") else ""
     asked = Request(method="", path=path, job_id=job_id)
-    return error_of(answer(response, response.content), asked, "the server")
+    told = answer(response, response.content)
+    said, error = problem_of(told), error_of(told, asked, "the server")
+    if said is not None and said.type == USER_MISSING.uri:
+        return InvalidInput("user", "the key is nobody's own: say whom you mean (--user, TIDEGATE_USER)")
+    return Unauthenticated(f"{error} (TIDEGATE_API_KEY)") if isinstance(error, Unauthenticated) else error
 
 
-def user() -> str:
-    """Who asks: `TIDEGATE_USER`, or the name of the account."""
-    return os.environ.get("TIDEGATE_USER") or getpass.getuser()
+def _asker(user_id: str | None, *, keyed: bool) -> Mapping[str, str]:
+    """Who asks: whom the command or `TIDEGATE_USER` names, else whose the key is, else the name of the account.
+
+    So an operator's key that is nobody's own shows everybody's jobs.
+    """
+    asker = user_id or os.environ.get("TIDEGATE_USER", "")
+    if keyed and not asker:
+        return {}
+    return {"X-User-ID": _header(asker or getpass.getuser())}
 
 
 def _header(user_id: str) -> str:
@@ -137,8 +148,9 @@ async def reach(url: str | None, user_id: str | None, *, making: bool = False) -
 
     Who only looks finds a store or a ConfigError; with `making`, an embedded store that is missing is made.
     """
-    headers = {"X-User-ID": _header(user_id or user()), **_key()}
     address = url or os.environ.get("TIDEGATE_URL") or _beside(load())
+    key = _key() if address else {}
+    headers = {**_asker(user_id, keyed=bool(key)), **key}
     if address:
         async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as http:
             yield Service(http, address)

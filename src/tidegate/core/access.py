@@ -79,6 +79,9 @@ class Caller:
     key_id: str = ""
 
 
+GIVEN: Final = "admin"
+"""Stands for the id of the administrators' key that is a setting; no key in the store has an id like it."""
+
 ANYBODY: Final = Caller(role=Role.ADMIN)
 """Whoever asks while there is no key: they say who they are, and are believed."""
 

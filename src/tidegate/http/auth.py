@@ -5,21 +5,16 @@ Without any key the API is open, and `http.server` listens on loopback only. Wit
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from hmac import compare_digest
 from typing import Final, NoReturn
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from tidegate.config import Settings
-from tidegate.core.access import ANYBODY, ApiKey, Caller, Role
-from tidegate.core.verbs import Take
+from tidegate.core.access import ANYBODY, GIVEN, ApiKey, Caller, Role
 from tidegate.errors import AccessDenied, Unauthenticated
 from tidegate.http.keyring import KeyRing
-from tidegate.http.limits import Limits
-
-MINUTE: Final = timedelta(minutes=1)
+from tidegate.http.limits import Limits, wrong_key
 
 COOKIE: Final = "tidegate_session"
 
@@ -64,7 +59,7 @@ class Gatekeeper:
     async def __call__(self, request: Request) -> None:
         """Note who asks, for `face.caller_of`; raises Unauthenticated and AccessDenied."""
         route = request.scope["route"]
-        tag = route.tags[0] if route.tags else ""
+        tag = route.tags[-1] if route.tags else ""  # ours: those of an application that includes us stand before it
         if f"{tag}_{route.name}" in OPEN:
             return
         caller: Caller | None = getattr(request.state, ACTING, None)
@@ -90,8 +85,7 @@ class Gatekeeper:
 
     async def unknown(self, request: Request) -> NoReturn:
         """Refuse what was shown; raises RateLimited for an address that keeps guessing."""
-        take = Take(key=f"auth:ip:{self._address(request)}", n=1, limit=FAILURES_PER_MINUTE, window=MINUTE)
-        await self._limits.take([take])
+        await self._limits.take([wrong_key(self._address(request), FAILURES_PER_MINUTE)])
         raise Unauthenticated("this is no API key, or it has been revoked, or it is over")
 
     async def _by_key(self, shown: str) -> Caller | None:
@@ -100,7 +94,7 @@ class Gatekeeper:
             return None
         given = self._settings().admin_key
         if given is not None and compare_digest(given.get_secret_value().encode(), text.encode()):
-            return Caller(role=Role.ADMIN, name="admin", key_id="admin")
+            return Caller(role=Role.ADMIN, name="admin", key_id=GIVEN)
         key = await self._ring.find(text.strip())
         return None if key is None else _caller(key)
 
@@ -116,7 +110,8 @@ def own_page(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc == request.headers.get("host", "")
+        host = request.headers.get("host", "")
+        return bool(host) and origin.lower().partition("://")[2] == host.lower()
     return site in ("same-origin", "none")
 
 

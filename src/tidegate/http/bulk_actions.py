@@ -15,17 +15,20 @@ from tidegate.handlers import encode
 from tidegate.http import limits
 from tidegate.http.asking import KEY_HEADER, one_key, origin_of, validated
 from tidegate.http.bulk_schemas import BulkAct, BulkMatches
-from tidegate.http.face import Author, Face, Viewer, place, single, told, whose
+from tidegate.http.face import Author, Face, Viewer, caller_of, place, single, told, whose
 from tidegate.http.jobs import query_of
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.parameters import JobFilter
 from tidegate.http.reading import parse_json, read_json
 from tidegate.http.schemas import JobAccepted
 from tidegate.http.submitting import status_of
-from tidegate.requests import JobRequest
+from tidegate.requests import LONGEST_TEXT, JobRequest
 from tidegate.system_jobs import SYSTEM_PREFIX
 from tidegate.system_jobs.bulk import NAME, own_types
 from tidegate.system_jobs.scope import Action, Work, matches
+
+OPERATORS: Final = f"{SYSTEM_PREFIX}operator."
+"""Begins the user id of a job that an operator's key had made to act on others' jobs: it is no user's to retry."""
 
 RETRIES_PER_SECOND: Final = 100.0
 """Unless another pace is asked for: what has just healed shall not be trampled on."""
@@ -77,11 +80,11 @@ class ActionRoutes:
 
     def _asked(self, request: Request, author: str, work: Work) -> JobRequest:
         """The job that does the work on every job accepted until now, by the store's clock."""
-        origin = origin_of(request, author)
+        origin = origin_of(request, _holder(request, author, work))
         return JobRequest(
             type=NAME,
             payload=encode(replace(work, before=self._face.system.upstreams.now())),
-            user_id=author,
+            user_id=origin.user_id,
             request_id=origin.request_id,
             traceparent=origin.traceparent,
         )
@@ -126,6 +129,13 @@ def add_routes(router: APIRouter, face: Face) -> None:
         openapi_extra={"requestBody": {"required": True, "content": _CONTENT}, "parameters": [KEY_HEADER]},
         tags=["jobs"],
     )
+
+
+def _holder(request: Request, author: str, work: Work) -> str:
+    """Whose the job is. Keys that are nobody's own only name a user, who must not hold what acts on others' jobs."""
+    caller = caller_of(request)
+    named = caller.key_id != "" and caller.user_id is None and work.where.user_id != author
+    return f"{OPERATORS}{author}"[:LONGEST_TEXT] if named else author
 
 
 def _key(request: Request, sent: BulkAct) -> str | None:

@@ -7,15 +7,16 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tidegate.core.access import GIVEN
 from tidegate.errors import InvalidInput
-from tidegate.http.face import Face, Viewer, single
+from tidegate.http.face import Face, Viewer, caller_of, single
 from tidegate.http.feed import Feed
 from tidegate.http.feed_pages import Pages
 from tidegate.http.following import Follower
 from tidegate.http.jobs import TAGS, JobPath
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.parameters import FeedAfter, HistoryAfter
-from tidegate.http.streams import EventStream, Streams
+from tidegate.http.streams import EventStream, Holds, Streams
 
 LAST_SEQ: Final = 2**31 - 1
 
@@ -44,7 +45,7 @@ class EventRoutes:
         first = await follower.look()
         if follower.ended and not first:
             return Response(status_code=204)
-        return self._streams.answer(viewer, follower.rounds(first))
+        return self._streams.answer(viewer, follower.rounds(first), self._holds(request))
 
     async def listen(self, request: Request, viewer: Viewer, asked: Annotated[FeedAfter, Query()]) -> Response:
         """Follow all your jobs: every step as it happens.
@@ -52,7 +53,16 @@ class EventRoutes:
         Each event's data is a `FeedEvent`, but for `reset`: then steps were missed, and lists are to be read anew.
         """
         listener = await self.feed.listener(viewer, single(request, _LAST_ID) or asked.after)
-        return self._streams.answer(viewer, self.feed.follow(listener), listener.alive)
+        return self._streams.answer(viewer, self.feed.follow(listener), self._holds(request), listener.alive)
+
+    def _holds(self, request: Request) -> Holds:
+        """Whether the key that was shown still holds, where one of the store's was."""
+        key_id, ring = caller_of(request).key_id, self._face.ring
+
+        async def holds() -> bool:
+            return key_id in ("", GIVEN) or await ring.holds(key_id)
+
+        return holds
 
 
 def add_routes(router: APIRouter, face: Face) -> None:

@@ -24,6 +24,7 @@ from tidegate.http.meter import Meter
 from tidegate.http.problems import USER_MISSING, Refusal
 from tidegate.http.routing import BASE_SCOPE
 from tidegate.http.turns import Turns
+from tidegate.system_jobs import SYSTEM_PREFIX
 from tidegate.wiring import System
 
 USER_PATTERN: Final = r"^[!-~]([ -~]{0,253}[!-~])?$"
@@ -77,6 +78,8 @@ def caller_of(request: Request) -> Caller:
 async def user_of(request: Request) -> str:
     """Whose the request is: the key's user, or who is named. Raises Refusal where nobody is, and AccessDenied."""
     given, caller = request.headers.getlist("x-user-id"), caller_of(request)
+    if any(user.startswith(SYSTEM_PREFIX) for user in (*given, caller.user_id or "")):
+        raise AccessDenied(f"no user's name begins with {SYSTEM_PREFIX}: those are Tidegate's own")
     if caller.user_id is not None:
         if given not in ([], [caller.user_id]):
             raise AccessDenied("this key is one user's: send no X-User-ID, or that user's")

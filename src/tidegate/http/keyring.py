@@ -24,6 +24,9 @@ SESSION_LASTS: Final = timedelta(hours=12)
 ROTATION: Final = timedelta(hours=24)
 """How long a key that was rotated is still taken: whoever holds it must be given the new one."""
 
+STRANGERS: Final = 20
+"""Keys that the store is asked for one by one between two times that all are read: whoever guesses costs no more."""
+
 _PAGE: Final = 200
 
 Value = TypeVar("Value")
@@ -49,11 +52,14 @@ class KeyRing:
         self._sessions: dict[str, tuple[float, Session | None]] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self._locked = False
+        self._changes = 0
+        self._strangers = 0
 
     async def locked(self) -> bool:
-        """Whether there is any key: from then on whoever asks must show one."""
+        """Whether there was any key, be it one that can't be read: from then on whoever asks must show one."""
         await self._refresh()
-        return bool(self._keys)
+        return self._locked
 
     async def find(self, text: str) -> ApiKey | None:
         """The key that this text is; None for what opens nothing."""
@@ -61,13 +67,23 @@ class KeyRing:
         if key_id is None:
             return None
         await self._refresh()
-        known = self._keys.get(key_id) or await self._load(key_id)
-        return known if known is not None and known.opens(digest_of(text), self._clock.now()) else None
+        digest, now = digest_of(text), self._clock.now()
+        known = self._keys.get(key_id)
+        if (known is None or not known.opens(digest, now)) and self._strangers < STRANGERS:
+            self._strangers += 1
+            known = await self._load(key_id)  # it may have been made or rotated elsewhere just now
+        return known if known is not None and known.opens(digest, now) else None
+
+    async def holds(self, key_id: str) -> bool:
+        """Whether the key with that id is one still; what was known of it before the store went away holds."""
+        await self._refresh()
+        key = self._keys.get(key_id)
+        return key is not None and (key.expires_at is None or key.expires_at > self._clock.now())
 
     async def all(self) -> list[ApiKey]:
         """Every key, by id, as the store has them now."""
-        self._read_at = float("-inf")
-        await self._refresh()
+        async with self._reading:
+            await self._read_all()
         return [self._keys[key_id] for key_id in sorted(self._keys)]
 
     async def get(self, key_id: str) -> ApiKey | None:
@@ -87,7 +103,7 @@ class KeyRing:
             expires_at=None if wish.lasts is None else now + wish.lasts,
         )
         await self._write(KEYS, key.id, lambda _: key, ApiKey)
-        self._keys[key.id] = key
+        self._know(key.id, key)
         return key, text
 
     async def rotate(self, key_id: str) -> tuple[ApiKey, str] | None:
@@ -102,14 +118,14 @@ class KeyRing:
         key = await self._write(KEYS, key_id, rotated, ApiKey)
         if key is None:
             return None
-        self._keys[key_id] = key
+        self._know(key_id, key)
         return key, text
 
     async def revoke(self, key_id: str) -> bool:
         """Take a key away; False for an unknown one. Others take it for `KNOWN_FOR` more."""
         known = await self._load(key_id)
         await self._write(KEYS, key_id, lambda _: None, ApiKey)
-        self._keys.pop(key_id, None)
+        self._know(key_id, None)
         return known is not None
 
     # sessions -------------------------------------------------------------------------------------------------
@@ -117,8 +133,9 @@ class KeyRing:
     async def begin(self, key: ApiKey) -> tuple[str, Session]:
         """A session for who showed this key, and its token. Sessions that are over are cleared away."""
         now = self._clock.now()
-        async for document, session in self._scan(SESSIONS, Session):
-            if session.expires_at <= now:
+        async for document in self._documents(SESSIONS):
+            session = _read(document, Session)
+            if session is not None and session.expires_at <= now:
                 await self._write(SESSIONS, document.key, lambda _: None, Session)
         text = f"{token()}{token()}"
         session = Session(key_id=key.id, expires_at=now + SESSION_LASTS)
@@ -135,9 +152,7 @@ class KeyRing:
             self._sessions = {digest: (self._clock.monotonic(), session), **self._fresh()}
         if session is None or session.expires_at <= now:
             return None
-        await self._refresh()
-        key = self._keys.get(session.key_id)
-        return key if key is not None and (key.expires_at is None or key.expires_at > now) else None
+        return self._keys.get(session.key_id) if await self.holds(session.key_id) else None
 
     async def end(self, text: str) -> None:
         """The session with this token is over."""
@@ -159,26 +174,43 @@ class KeyRing:
             if self._clock.monotonic() - self._read_at <= KNOWN_FOR.total_seconds():
                 return
             try:
-                self._keys = {document.key: key async for document, key in self._scan(KEYS, ApiKey)}
+                await self._read_all()
             except EngineUnavailable:
                 if self._read_at == float("-inf"):
                     raise
-            self._read_at = self._clock.monotonic()
+                self._read_at = self._clock.monotonic()
+
+    async def _read_all(self) -> None:
+        """Read all keys; what this process changed meanwhile is not forgotten again."""
+        while True:
+            changes = self._changes
+            found = {document.key: _read(document, ApiKey) async for document in self._documents(KEYS)}
+            if changes == self._changes:
+                break
+        self._keys = {key_id: key for key_id, key in found.items() if key is not None}
+        self._locked = self._locked or bool(found)
+        self._strangers, self._read_at = 0, self._clock.monotonic()
+
+    def _know(self, key_id: str, key: ApiKey | None) -> None:
+        """A key as it is now; None where it is gone."""
+        self._changes += 1
+        self._keys.pop(key_id, None)
+        if key is not None:
+            self._keys[key_id], self._locked = key, True
 
     async def _load(self, key_id: str) -> ApiKey | None:
+        changes = self._changes
         [document] = await self._store().load(KEYS, [key_id])
         key = _read(document, ApiKey)
-        if key is not None:
-            self._keys[key_id] = key
+        if changes == self._changes and self._keys.get(key_id) != key:  # else it was revoked here meanwhile, perhaps
+            self._know(key_id, key)
         return key
 
-    async def _scan(self, kind: str, of: type[Value]) -> AsyncIterator[tuple[Document, Value]]:
+    async def _documents(self, kind: str) -> AsyncIterator[Document]:
         after = ""
         while page := await self._store().scan(kind, after, _PAGE):
             for document in page:
-                value = _read(document, of)
-                if value is not None:
-                    yield document, value
+                yield document
             after = page[-1].key
 
     async def _write(

@@ -96,7 +96,7 @@ class SessionRoutes:
             token,
             max_age=int(SESSION_LASTS.total_seconds()),
             path=place(request, "/"),
-            secure=request.url.scheme == "https",
+            secure="https" in (request.url.scheme, request.headers.get("origin", "").partition(":")[0]),
             httponly=True,
             samesite="strict",
         )

@@ -18,7 +18,9 @@ from tidegate.ports import Documents
 _log = logging.getLogger(__name__)
 
 HOUR: Final = timedelta(hours=1)
+MINUTE: Final = timedelta(minutes=1)
 _ENQUEUE: Final = "enqueue:"
+_WRONG_KEY: Final = "auth:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ def post(settings: Settings, address: str) -> list[Take]:
     """What one POST counts against."""
     limit = settings.limit_ip_per_minute
     return [Take(key=f"post:ip:{address}", n=1, limit=limit, window=settings.limit_ip_window)] if limit else []
+
+
+def wrong_key(address: str, limit: int) -> Take:
+    """What one wrong API key counts against."""
+    return Take(key=f"{_WRONG_KEY}ip:{address}", n=1, limit=limit, window=MINUTE)
 
 
 class Limits:
@@ -80,13 +87,18 @@ class Limits:
 
 
 def _rate_limited(take: Take, taken: Taken) -> RateLimited:
-    what = "jobs of this user" if take.key.startswith(_ENQUEUE) else "POSTs from this address"
     message = (
-        f"more than {take.limit} {what} in {take.window.total_seconds():g} s: "
+        f"more than {take.limit} {_counted(take)} in {take.window.total_seconds():g} s: "
         f"try again in {seconds_up(taken.retry_after)} s"
     )
     name = _name(take)
     return RateLimited(message, retry_after=taken.retry_after, limit=take.limit, name=name, window=take.window)
+
+
+def _counted(take: Take) -> str:
+    if take.key.startswith(_ENQUEUE):
+        return "jobs of this user"
+    return "wrong keys from this address" if take.key.startswith(_WRONG_KEY) else "POSTs from this address"
 
 
 def _headers(takes: Sequence[Take], answers: Sequence[Taken]) -> dict[str, str]:

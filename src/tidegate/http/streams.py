@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
@@ -29,6 +29,8 @@ RETRY: Final = b"retry: 2000\n\n"
 COME_BACK: Final = timedelta(seconds=10)
 
 Pieces = AsyncGenerator[bytes, None]
+Holds = Callable[[], Awaitable[bool]]
+"""Whether who reads a stream may still read it."""
 
 
 def message(event: str, data: str, place: str | None = None) -> bytes:
@@ -54,14 +56,16 @@ class Streams:
         self._stopping = stopping
         self._open = Counter[str | None]()
 
-    def answer(self, viewer: str | None, pieces: Pieces, alive: Callable[[], bytes] = silence) -> "EventStream":
-        """A stream for that viewer; raises RateLimited where too many are open."""
+    def answer(
+        self, viewer: str | None, pieces: Pieces, holds: Holds, alive: Callable[[], bytes] = silence
+    ) -> "EventStream":
+        """A stream for that viewer, while his key `holds`; raises RateLimited where too many are open."""
         settings = self._settings()
         if viewer is not None:  # an operator, who sees everybody's jobs, counts among all only
             _check("streams of this user", self._open[viewer], settings.limit_streams_per_user)
         _check("streams of this server", self._open.total(), settings.limit_streams)
         self._open[viewer] += 1
-        return EventStream(pieces, alive, self._stopping, lambda: self._left(viewer))
+        return EventStream(_Source(pieces, alive, holds), self._stopping, lambda: self._left(viewer))
 
     def _left(self, viewer: str | None) -> None:
         self._open[viewer] -= 1
@@ -69,17 +73,22 @@ class Streams:
             del self._open[viewer]
 
 
+class _Source(NamedTuple):
+    """What a stream tells, what it says where there is nothing to tell, and for how long."""
+
+    pieces: Pieces
+    alive: Callable[[], bytes]
+    holds: Holds
+
+
 class EventStream(StreamingResponse):
-    """An answer that goes on until its pieces end, its reader leaves, or the server stops."""
+    """An answer that goes on until its pieces end, its reader leaves or may no longer read, or the server stops."""
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self, pieces: Pieces, alive: Callable[[], bytes], stopping: asyncio.Event, left: Callable[[], None]
-    ) -> None:
-        super().__init__(pieces, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._pieces = pieces
-        self._alive = alive
+    def __init__(self, source: _Source, stopping: asyncio.Event, left: Callable[[], None]) -> None:
+        super().__init__(source.pieces, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._source = source
         self._stopping = stopping
         self._left = left
         self._sending = asyncio.Lock()
@@ -95,22 +104,23 @@ class EventStream(StreamingResponse):
         except OSError as exc:
             raise ClientDisconnect from exc
         finally:
-            await self._pieces.aclose()
+            await self._source.pieces.aclose()
             self._left()
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(LAST_WORDS):
                 await send(_body(b"", more=False))
 
     async def _tell(self, send: Send) -> None:
-        async for piece in self._pieces:
+        async for piece in self._source.pieces:
             async with self._sending:
                 await send(_body(piece))
 
     async def _live(self, send: Send) -> None:
-        while True:
+        """Return where the reader's key does not hold any more."""
+        while await self._source.holds():
             await asyncio.sleep(KEEP_ALIVE)
             async with self._sending:
-                await send(_body(self._alive()))
+                await send(_body(self._source.alive()))
 
 
 async def gone(receive: Receive) -> None:

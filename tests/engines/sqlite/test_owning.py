@@ -51,6 +51,7 @@ async def test_a_second_process_is_turned_away_by_name_of_the_first(store: Path)
         with pytest.raises(StoreOwned, match=f"in use by process {process.pid}: .* belongs to one process") as refusal:
             await SqliteEngine(store).__aenter__()
         assert refusal.value.pid == process.pid
+        assert "TIDEGATE_URL" in str(refusal.value)
         process.communicate("", timeout=30)
     async with SqliteEngine(store) as engine:
         await engine.check()

@@ -1,0 +1,148 @@
+"""What a process knows of keys: it never opens by mistake, forgets nothing it did, and who guesses costs little."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.http.handlers import application
+from tests.http.reach import plain_settings
+from tidegate.clock import FakeClock
+from tidegate.core.access import Role
+from tidegate.core.verbs import Document, Swap, Swapped, Take, Taken
+from tidegate.errors import EngineUnavailable
+from tidegate.http.keyring import KEYS, KNOWN_FOR, STRANGERS, KeyRing, Wish
+from tidegate.ports import Documents
+
+LATER = KNOWN_FOR + timedelta(seconds=1)
+
+
+class Store:
+    """The documents of a store that can be away, can be slow to list, and counts what it is asked for one by one."""
+
+    def __init__(self, inner: Documents) -> None:
+        self._inner = inner
+        self.away = False
+        self.loads = 0
+        self.listing = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def load(self, kind: str, keys: Sequence[str]) -> list[Document]:
+        self._check()
+        self.loads += 1
+        return await self._inner.load(kind, keys)
+
+    async def swap(self, swap: Swap) -> Swapped:
+        self._check()
+        return await self._inner.swap(swap)
+
+    async def scan(self, kind: str, after: str = "", limit: int = 200) -> list[Document]:
+        self._check()
+        page = await self._inner.scan(kind, after, limit)
+        self.listing.set()
+        await self.go_on.wait()
+        return page
+
+    async def take(self, takes: Sequence[Take], nonce: str) -> list[Taken]:
+        return await self._inner.take(takes, nonce)
+
+    async def give_back(self, nonce: str) -> None:
+        await self._inner.give_back(nonce)
+
+    def _check(self) -> None:
+        if self.away:
+            raise EngineUnavailable("away")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    app = application(plain_settings(tmp_path))
+    async with app.connected():
+        yield Store(app.system.engine)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def _ring(store: Store, clock: FakeClock) -> KeyRing:
+    """What one process knows."""
+    return KeyRing(lambda: store, clock)
+
+
+WISH = Wish(name="a", role=Role.ADMIN)
+
+
+async def test_while_nobody_knows_whether_there_are_keys_nothing_is_open(store: Store, clock: FakeClock) -> None:
+    store.away = True
+    with pytest.raises(EngineUnavailable):
+        await _ring(store, clock).locked()
+
+
+async def test_a_key_that_cannot_be_read_locks_all_the_same(store: Store, clock: FakeClock) -> None:
+    await store.swap(Swap(kind=KEYS, key="aaaaaaaa", value=b'{"role":"a later one"}', expected=0, nonce="n"))
+    assert await _ring(store, clock).locked()
+
+
+async def test_what_was_locked_stays_locked_when_its_last_key_is_revoked(store: Store, clock: FakeClock) -> None:
+    here, there = _ring(store, clock), _ring(store, clock)
+    key, text = await here.make(WISH)
+    assert await there.locked()
+    assert await here.revoke(key.id)
+    clock.advance(LATER)
+    assert await here.find(text) is None
+    assert await there.find(text) is None
+    assert await here.locked()
+    assert await there.locked()
+
+
+async def test_a_key_rotated_elsewhere_opens_here_at_once(store: Store, clock: FakeClock) -> None:
+    here, there = _ring(store, clock), _ring(store, clock)
+    key, _ = await there.make(WISH)
+    assert await here.locked()
+    rotated = await there.rotate(key.id)
+    assert rotated is not None
+    assert await here.find(rotated[1]) is not None
+
+
+async def test_who_guesses_keys_does_not_make_us_ask_the_store_each_time(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    _, text = await ring.make(WISH)
+    assert await ring.locked()
+    store.loads = 0
+    for number in range(STRANGERS * 3):
+        assert await ring.find(f"tg_{'a' * 6}{chr(97 + number % 26)}{chr(97 + number // 26)}_{'x' * 43}") is None
+    assert store.loads == STRANGERS
+    assert await ring.find(text) is not None
+
+
+async def test_a_list_that_was_read_meanwhile_does_not_bring_a_revoked_key_back(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    key, text = await ring.make(WISH)
+    assert await ring.find(text) is not None
+    clock.advance(LATER)
+    store.listing.clear()
+    store.go_on.clear()
+    asking = asyncio.create_task(ring.find(text))
+    await store.listing.wait()
+    assert await ring.revoke(key.id)
+    store.go_on.set()
+    assert await asking is None
+    assert await ring.find(text) is None
+
+
+async def test_a_list_that_the_store_could_not_give_makes_known_keys_no_strangers(
+    store: Store, clock: FakeClock
+) -> None:
+    ring = _ring(store, clock)
+    _, text = await ring.make(WISH)
+    assert await ring.locked()
+    store.away = True
+    with pytest.raises(EngineUnavailable):
+        await ring.all()
+    clock.advance(LATER)
+    assert await ring.find(text) is not None
