@@ -30,10 +30,9 @@ def others() -> Iterator[Other]:
     """Every one there is, each program once."""
     found = {valkey.newest().resolve()}
     for name in (str(valkey.oldest()), shutil.which("redis-server"), shutil.which("valkey-server")):
-        program = Path(name).resolve() if name else None
-        if program is not None and program not in found:
-            found.add(program)
-            yield Other("valkey", valkey.VARIABLE, program)
+        if name is not None and Path(name).resolve() not in found:
+            found.add(Path(name).resolve())
+            yield Other("valkey", valkey.VARIABLE, Path(name))  # which it is, one program tells by its name
     for program in sorted(SYSTEM_POSTGRES.glob("*/bin/postgres")):
         yield Other("postgres", postgres.VARIABLE, program.parent)
 
