@@ -6,6 +6,7 @@ Without any key the API is open, and `http.server` listens on loopback only. Wit
 
 from collections.abc import Callable
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Final, NoReturn
 
 from starlette.requests import Request
@@ -41,6 +42,9 @@ NEEDS: Final[dict[str, tuple[Role, Role]]] = {
 }
 """By a route's tag: the least role for looking, and that for changing."""
 
+LOCAL_NAMES: Final = "tidegate_local_names"
+"""In the state of an application that our own server serves: while there is no key, by this machine's names only."""
+
 FAILURES_PER_MINUTE: Final = 30
 """Wrong keys from one address; what guesses is told to wait."""
 
@@ -64,7 +68,7 @@ class Gatekeeper:
             return
         caller: Caller | None = getattr(request.state, ACTING, None)
         if caller is None:
-            caller = await self._caller(request) if await self.required() else ANYBODY
+            caller = await self._caller(request) if await self.required() else self._anybody(request)
         looks, changes = NEEDS.get(tag, (Role.ADMIN, Role.ADMIN))
         needed = looks if request.method in SAFE else changes
         if not caller.role.includes(needed):
@@ -77,6 +81,19 @@ class Gatekeeper:
             raise Unauthenticated("show an API key: Authorization: Bearer tg_…")
         found = await self._by_key(shown) if shown else await self._by_session(request, token or "")
         return found or await self.unknown(request)
+
+    def _anybody(self, request: Request) -> Caller:
+        """Who asks while there is no key, and is on this machine; raises AccessDenied.
+
+        A page from elsewhere can have its own name lead here (DNS rebinding), but no name of this machine's.
+        """
+        guarded = getattr(request.app.state, LOCAL_NAMES, False) and self._settings().auth == "keys"
+        if guarded and not local(request.url.hostname or ""):
+            raise AccessDenied(
+                "there is no API key yet, so only this machine's own names are answered: ask for localhost, make a key "
+                "with `tidegate keys create`, or set TIDEGATE_AUTH=none where somebody else checks"
+            )
+        return ANYBODY
 
     async def required(self) -> bool:
         """Whether whoever asks must show a key."""
@@ -103,6 +120,15 @@ class Gatekeeper:
         if key is not None and request.method not in SAFE and not own_page(request):
             raise AccessDenied("a session changes nothing on behalf of another site")
         return None if key is None else _caller(key)
+
+
+def local(host: str) -> bool:
+    """Whether a host's name is this machine's own, or an address, which no name server can make lead elsewhere."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return True
 
 
 def own_page(request: Request) -> bool:

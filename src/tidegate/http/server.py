@@ -21,6 +21,7 @@ from tidegate.config import Settings
 from tidegate.engines import shown
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
+from tidegate.http.auth import LOCAL_NAMES
 from tidegate.http.keyring import KeyRing
 from tidegate.http.protocol import Guard, GuardedConfig, GuardedProtocol
 from tidegate.worker.worker import Worker
@@ -57,6 +58,7 @@ class Server:
         self._with_worker = worker
         self._stopping = asyncio.Event()
         api = create_app(application, worker=False, stopping=self._stopping)
+        setattr(api.state, LOCAL_NAMES, True)
         self._http = _Http(_config(api, settings), self._listening)
         self._worker: Worker | None = None
         self.started = asyncio.Event()
