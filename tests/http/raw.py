@@ -10,7 +10,7 @@ import httpx2
 LONGEST = 15.0
 """Seconds in which any connection here must have ended; most end in a fraction of one."""
 
-HELLO = b"GET /health HTTP/1.1\r\nHost: here\r\n"
+HELLO = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ PATIENCE = 0.7
 ROOM = 50_000_000
 """Bytes that the whole of this process, its clients too, may grow by."""
 
-SUBMIT = b"POST /jobs HTTP/1.1\r\nHost: here\r\nX-User-ID: ada\r\nContent-Type: application/json\r\n"
-UPLOAD = b"POST /uploads HTTP/1.1\r\nHost: here\r\nX-User-ID: ada\r\n"
+SUBMIT = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nX-User-ID: ada\r\nContent-Type: application/json\r\n"
+UPLOAD = b"POST /uploads HTTP/1.1\r\nHost: localhost\r\nX-User-ID: ada\r\n"
 BODY = b'{"type":"echo"}'
 
 
@@ -129,7 +129,7 @@ def _open_files() -> int:
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         HELLO + b"".join(b"X-%d: y\r\n" % number for number in range(10_000)) + b"\r\n",
         HELLO + b"X: " + b"y" * 1_000_000,
         HELLO + b"x" * 1_000_000,
@@ -180,7 +180,7 @@ async def test_200_requests_at_once_are_answered_as_far_as_they_are_read(healthy
 
 
 async def test_requests_sent_ahead_are_answered_in_their_order(healthy: httpx2.AsyncClient) -> None:
-    last = b"GET /nothing HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert statuses(await asked(healthy, (HELLO + b"\r\n") * 20 + last)) == [200] * 20 + [404]
 
 
@@ -208,9 +208,9 @@ GARBLED = {
     "no host": b"GET /health HTTP/1.1\r\n\r\n",
     "two hosts": HELLO + b"Host: there\r\n\r\n",
     "HTTP/0.9": b"GET /health\r\n\r\n",
-    "HTTP/3.7": b"GET /health HTTP/3.7\r\nHost: here\r\n\r\n",
-    "no method": b"gEt /health HTTP/1.1\r\nHost: here\r\n\r\n",
-    "a tunnel": b"CONNECT here:443 HTTP/1.1\r\nHost: here\r\n\r\n",
+    "HTTP/3.7": b"GET /health HTTP/3.7\r\nHost: localhost\r\n\r\n",
+    "no method": b"gEt /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a tunnel": b"CONNECT here:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
     "noise": bytes(range(128, 256)) * 4,
     "an upgrade with a body": SUBMIT + LENGTH + b"Connection: Upgrade\r\nUpgrade: x\r\n\r\n" + BODY,

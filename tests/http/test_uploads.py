@@ -157,7 +157,7 @@ async def test_whoever_sends_too_much_sees_the_answer(server: httpx2.AsyncClient
 async def test_an_upload_that_breaks_off_leaves_nothing(server: httpx2.AsyncClient, app: Tidegate) -> None:
     url = httpx2.URL(server.base_url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
-    head = f"POST /uploads HTTP/1.1\r\nHost: x\r\nX-User-ID: ada\r\nContent-Length: {LIMIT}\r\n\r\n"
+    head = f"POST /uploads HTTP/1.1\r\nHost: localhost\r\nX-User-ID: ada\r\nContent-Length: {LIMIT}\r\n\r\n"
     writer.write(head.encode() + b"x" * 200_000)
     await writer.drain()
     writer.write_eof()
