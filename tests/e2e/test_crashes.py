@@ -82,7 +82,9 @@ def test_a_job_that_always_fails_runs_three_times_with_1_s_and_5_s_between(serve
         items = http.get(f"/jobs/{job_id}/history", headers=USER).json()["items"]
         claims = [_instant(item["at"]) for item in items if item["event"] == "claimed"]
         waits = [later - earlier for earlier, later in pairwise(claims)]
-        assert waits == [pytest.approx(1.0, abs=0.5), pytest.approx(5.0, abs=0.7)]
+        # Jitter may take a tenth away; what a busy machine adds says nothing of the policy.
+        assert 0.89 <= waits[0] <= 3.0
+        assert 4.49 <= waits[1] <= 8.0
         dead = http.get("/jobs", params={"status": "dead_letter"}, headers=USER).json()["items"]
         assert [item["job_id"] for item in dead] == [job_id]
 
