@@ -17,7 +17,7 @@ from tests.http.reach import plain_settings, served
 from tidegate.app import JobFunction, JobHandle, Tidegate
 from tidegate.core.job import Job, Status
 from tidegate.errors import JobCancelled, JobFailed
-from tidegate.http import streams
+from tidegate.http.live import streams
 from tidegate.telemetry.events import Claimed
 
 HOW_TO = DOCS / "how-to"

@@ -14,7 +14,7 @@ from tidegate.core import failure
 from tidegate.core.job import Phase, Status
 from tidegate.core.lifecycle import LEGAL
 from tidegate.handlers import JobOptions
-from tidegate.http.schemas import JobItem, JobStatus, JobWhole
+from tidegate.http.schemas.jobs import JobItem, JobStatus, JobWhole
 from tidegate.requests import JobRequest
 
 REFERENCE = DOCS / "reference"

@@ -14,9 +14,9 @@ from tests.http.reach import plain_settings, reached, served
 from tidegate.app import Tidegate
 from tidegate.core.access import Role
 from tidegate.errors import ConfigError
-from tidegate.http import streams
 from tidegate.http.app import create_app
-from tidegate.http.auth import NEEDS, OPEN, SAFE
+from tidegate.http.guards.auth import NEEDS, OPEN, SAFE
+from tidegate.http.live import streams
 from tidegate.http.openapi import operation_id
 from tidegate.http.server import Server
 

@@ -9,7 +9,7 @@ from tests.http.calls import BOB, ended, fields, post, problem, run
 from tidegate.app import Tidegate
 from tidegate.core.job import JobId, Status
 from tidegate.errors import EngineUnavailable
-from tidegate.http.bulk_actions import RETRIES_PER_SECOND
+from tidegate.http.routes.bulk_actions import RETRIES_PER_SECOND
 
 
 async def _act(

@@ -15,8 +15,8 @@ from tidegate.config import Settings
 from tidegate.core.job import JobId, NewJob
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.errors import EngineUnavailable
-from tidegate.http.bulk_schemas import MOST_JOBS
-from tidegate.http.bulk_submitting import BULK_LIMIT
+from tidegate.http.routes.bulk_submitting import BULK_LIMIT
+from tidegate.http.schemas.bulk import MOST_JOBS
 
 USER_LIMIT = 10
 

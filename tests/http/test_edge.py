@@ -16,7 +16,7 @@ from tests.http.handlers import application
 from tests.http.reach import plain_settings, reached
 from tidegate.config import load
 from tidegate.errors import ConfigError
-from tidegate.http.edge import EXPOSED, HEADERS, METHODS
+from tidegate.http.guards.edge import EXPOSED, HEADERS, METHODS
 
 OURS, THEIRS = "https://app.example", "https://evil.example"
 

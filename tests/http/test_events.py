@@ -14,7 +14,7 @@ from tests.worker.house import STORES, eventually
 from tidegate.app import Tidegate
 from tidegate.core.job import Defer, Job, JobId, Refund, Succeed
 from tidegate.errors import EngineUnavailable
-from tidegate.http import following, streams
+from tidegate.http.live import following, streams
 
 FEW = (0.02, 0.02)
 

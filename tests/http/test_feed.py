@@ -13,7 +13,7 @@ from tests.http.streaming import Told, finish, listening, restarted
 from tests.worker.house import STORES
 from tidegate.app import Tidegate
 from tidegate.config import Settings
-from tidegate.http import streams
+from tidegate.http.live import streams
 
 POLL = timedelta(seconds=0.05)
 

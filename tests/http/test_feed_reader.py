@@ -20,10 +20,10 @@ from tidegate.core.job import Job, JobId, NewJob, Spec
 from tidegate.core.verbs import Feed as FeedPart
 from tidegate.engines import open_engine
 from tidegate.errors import EngineError, EngineUnavailable
-from tidegate.http import feed_pages
-from tidegate.http import listening as ears
-from tidegate.http.feed import Feed
-from tidegate.http.feed_pages import Key, Pages
+from tidegate.http.live import feed_pages
+from tidegate.http.live import listening as ears
+from tidegate.http.live.feed import Feed
+from tidegate.http.live.feed_pages import Key, Pages
 from tidegate.ports import Engine
 from tidegate.wiring import new_job_id
 
@@ -167,7 +167,7 @@ async def _read_up(feed: Feed, engine: Engine) -> None:
 
 
 async def test_who_is_too_far_behind_begins_at_the_present(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.http.feed.CATCH_UP", 2)
+    monkeypatch.setattr("tidegate.http.live.feed.CATCH_UP", 2)
     monkeypatch.setattr(feed_pages, "PAGE", 2)
     jobs = await _submit(engine, *["ada"] * 9)
     async with _followed(_feed(engine), "ada", "0") as pieces:

@@ -12,7 +12,7 @@ from tests.http.handlers import application
 from tests.http.reach import plain_settings, reached
 from tests.worker.house import STORES, url_of
 from tidegate.app import Tidegate
-from tidegate.http import lookout, throughput
+from tidegate.http.watching import lookout, throughput
 
 every_store = pytest.mark.parametrize("app", STORES, indirect=True)
 

@@ -11,7 +11,7 @@ from tests.http.calls import ADA, BOB, ended, post, problem, run, stands
 from tidegate.app import Tidegate
 from tidegate.core.job import Phase, Status
 from tidegate.core.waiting import FREE
-from tidegate.http.parameters import StatusWord
+from tidegate.http.requests.parameters import StatusWord
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 

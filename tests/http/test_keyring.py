@@ -13,7 +13,7 @@ from tidegate.clock import FakeClock
 from tidegate.core.access import Role
 from tidegate.core.verbs import Document, Swap, Swapped, Take, Taken
 from tidegate.errors import EngineUnavailable
-from tidegate.http.keyring import KEYS, KNOWN_FOR, STRANGERS, KeyRing, Wish
+from tidegate.http.guards.keyring import KEYS, KNOWN_FOR, STRANGERS, KeyRing, Wish
 from tidegate.ports import Documents
 
 LATER = KNOWN_FOR + timedelta(seconds=1)

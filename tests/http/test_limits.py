@@ -14,7 +14,7 @@ from tidegate.config import Settings
 from tidegate.core.verbs import Take, Taken
 from tidegate.engines.memory import MemoryEngine
 from tidegate.errors import EngineUnavailable, RateLimited
-from tidegate.http.limits import Limits, enqueue
+from tidegate.http.guards.limits import Limits, enqueue
 
 USER_LIMIT, ADDRESS_LIMIT = 3, 8
 

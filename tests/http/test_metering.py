@@ -5,7 +5,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from tidegate.clock import SystemClock
-from tidegate.http.metering import Metering
+from tidegate.http.watching.metering import Metering
 from tidegate.telemetry.families import Bounded
 from tidegate.telemetry.metrics import Metrics
 

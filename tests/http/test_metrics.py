@@ -15,7 +15,7 @@ from tidegate.app import Tidegate
 from tidegate.config import Settings
 from tidegate.core.query import Stats
 from tidegate.errors import EngineUnavailable
-from tidegate.http import lookout
+from tidegate.http.watching import lookout
 from tidegate.telemetry.families import COUNTS, GAUGES
 
 Labels = Mapping[str, str]
@@ -162,7 +162,7 @@ async def test_gauges_tell_how_the_fleet_stands(api: httpx2.AsyncClient) -> None
 async def test_throughput_is_a_gauge_from_the_second_look_on(
     api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.http.throughput.SETTLED", 0.0)
+    monkeypatch.setattr("tidegate.http.watching.throughput.SETTLED", 0.0)
     await _scrape(api)
     await api.post(f"/jobs/{await post(api)}/cancel")
     assert ((await _scrape(api))("tidegate_queue_ended_per_second", queue="default") or 0) > 0

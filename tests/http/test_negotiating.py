@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.http.negotiating import Wish, wish
+from tidegate.http.requests.negotiating import Wish, wish
 
 JSON = "application/json"
 

@@ -11,7 +11,7 @@ from tests.http.handlers import application
 from tidegate.config import Settings, load
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
-from tidegate.http.proxies import counted, origin
+from tidegate.http.guards.proxies import counted, origin
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 

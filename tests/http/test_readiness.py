@@ -11,7 +11,7 @@ from tidegate.app import Tidegate
 from tidegate.config import Settings
 from tidegate.core.verbs import Health
 from tidegate.errors import EngineUnavailable
-from tidegate.http import health
+from tidegate.http.routes import health
 
 
 async def _away() -> Health:

@@ -12,7 +12,7 @@ from tidegate.app import Tidegate
 from tidegate.clock import FakeClock
 from tidegate.core.cron import tick_key
 from tidegate.core.query import JobQuery
-from tidegate.http import schedules
+from tidegate.http.routes import schedules
 from tidegate.worker.crontab import Crontab
 
 NIGHTLY = {"expression": "0 3 * * *", "timezone": "Europe/Berlin", "type": "echo", "payload": {"text": "hi"}}

@@ -14,7 +14,7 @@ from tests.http.reach import plain_settings, served
 from tests.http.streaming import Counted, finish, listening, silent
 from tests.worker.house import Watch, soon
 from tidegate.app import Tidegate
-from tidegate.http import following
+from tidegate.http.live import following
 from tidegate.http.server import Server
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"

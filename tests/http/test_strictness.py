@@ -8,7 +8,7 @@ import pytest
 
 from tests.http.calls import fields, post, problem, unfinished
 from tidegate.core.job import PAYLOAD_LIMIT
-from tidegate.http.reading import BODY_LIMIT, DEEPEST
+from tidegate.http.requests.reading import BODY_LIMIT, DEEPEST
 
 REFUSED = {
     "nothing": b"",

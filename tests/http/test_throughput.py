@@ -9,8 +9,8 @@ from tidegate.core.job import Job, JobId, Lane, NewJob, Spec
 from tidegate.core.verbs import Feed
 from tidegate.engines import open_engine
 from tidegate.errors import EngineUnavailable
-from tidegate.http import throughput
-from tidegate.http.throughput import WINDOW, Throughput
+from tidegate.http.watching import throughput
+from tidegate.http.watching.throughput import WINDOW, Throughput
 from tidegate.ports import Engine
 from tidegate.wiring import new_job_id
 

@@ -16,10 +16,13 @@ from tests.http.handlers import application
 from tests.http.reach import plain_settings, reached
 from tests.sdk.house import UNKNOWN, serving
 from tidegate.errors import ConfigError, JobNotFound, ResultTimeout, Unauthenticated
-from tidegate.http import schemas, upstream_schemas
-from tidegate.http.bulk_schemas import MOST_JOBS
-from tidegate.http.event_schemas import JobEvent
-from tidegate.http.parameters import JobFilter
+from tidegate.http.requests.parameters import JobFilter
+from tidegate.http.schemas import jobs as job_schemas
+from tidegate.http.schemas import service as service_schemas
+from tidegate.http.schemas import upstreams as upstream_schemas
+from tidegate.http.schemas.base import Told
+from tidegate.http.schemas.bulk import MOST_JOBS
+from tidegate.http.schemas.events import JobEvent
 from tidegate.sdk import AsyncClient, Client, async_client, bodies, client, connecting, values
 from tidegate.sdk.asking import LONGEST_WAIT, Patience
 from tidegate.sdk.bodies import BatchOptions, Filters, SubmitOptions
@@ -129,30 +132,28 @@ def test_importing_it_loads_no_server_and_no_framework() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (values.Progress, schemas.JobProgress),
-        (values.JobStatus, schemas.JobStatus),
-        (values.JobItem, schemas.JobItem),
-        (values.JobDetails, schemas.JobWhole),
-        (values.JobStep, schemas.HistoryItem),
+        (values.Progress, job_schemas.JobProgress),
+        (values.JobStatus, job_schemas.JobStatus),
+        (values.JobItem, job_schemas.JobItem),
+        (values.JobDetails, job_schemas.JobWhole),
+        (values.JobStep, job_schemas.HistoryItem),
         (values.JobEvent, JobEvent),
-        (values.Usage, schemas.UsageItem),
-        (values.Artifact, schemas.ArtifactItem),
-        (values.Upload, schemas.UploadReceived),
-        (values.JobTypeInfo, schemas.JobTypeItem),
+        (values.Usage, job_schemas.UsageItem),
+        (values.Artifact, job_schemas.ArtifactItem),
+        (values.Upload, job_schemas.UploadReceived),
+        (values.JobTypeInfo, service_schemas.JobTypeItem),
         (values.Overridden, upstream_schemas.OverrideItem),
         (values.UpstreamInfo, upstream_schemas.UpstreamItem),
         (values.Transition, upstream_schemas.TransitionItem),
         (values.QueueInfo, upstream_schemas.QueueItem),
     ],
 )
-def test_a_value_has_every_field_that_the_server_tells(
-    ours: type[values.JobStatus], theirs: type[schemas.Told]
-) -> None:
+def test_a_value_has_every_field_that_the_server_tells(ours: type[values.JobStatus], theirs: type[Told]) -> None:
     assert set(ours.__dataclass_fields__) == set(theirs.model_fields)
 
 
 def test_every_field_of_a_job_can_be_submitted_and_every_filter_asked_for() -> None:
-    assert set(SubmitOptions.__annotations__) == set(schemas.JobCreate.model_fields) - {"type", "payload"}
+    assert set(SubmitOptions.__annotations__) == set(job_schemas.JobCreate.model_fields) - {"type", "payload"}
     assert set(BatchOptions.__annotations__) == set(SubmitOptions.__annotations__) - {"idempotency_key"}
     assert set(Filters.__annotations__) == set(JobFilter.model_fields) - {"limit", "offset", "cursor"}
     assert bodies.MOST_JOBS == MOST_JOBS

@@ -10,7 +10,17 @@ from starlette.routing import Match, Route
 
 from tidegate.app import Tidegate
 from tidegate.clock import SystemClock
-from tidegate.http import (
+from tidegate.http import openapi, problems
+from tidegate.http.docs_page import add_docs
+from tidegate.http.envelope import Envelope
+from tidegate.http.face import Face, place, told
+from tidegate.http.guards.auth import Gatekeeper
+from tidegate.http.guards.edge import Edge
+from tidegate.http.guards.keyring import KeyRing
+from tidegate.http.guards.limits import Limits
+from tidegate.http.lifespan import tidegate_lifespan
+from tidegate.http.problems import Refusal
+from tidegate.http.routes import (
     attempts,
     bulk_actions,
     bulk_submitting,
@@ -20,8 +30,6 @@ from tidegate.http import (
     jobs,
     keys,
     metrics,
-    openapi,
-    problems,
     queues,
     results,
     schedules,
@@ -31,20 +39,11 @@ from tidegate.http import (
     webhooks,
     workers,
 )
-from tidegate.http.auth import Gatekeeper
-from tidegate.http.docs_page import add_docs
-from tidegate.http.edge import Edge
-from tidegate.http.envelope import Envelope
-from tidegate.http.face import Face, place, told
-from tidegate.http.keyring import KeyRing
-from tidegate.http.lifespan import tidegate_lifespan
-from tidegate.http.limits import Limits
-from tidegate.http.lookout import Lookout
-from tidegate.http.meter import Meter
-from tidegate.http.metering import Metering
-from tidegate.http.problems import Refusal
 from tidegate.http.routing import name_places, own_route
-from tidegate.http.schemas import Index
+from tidegate.http.schemas.service import Index
+from tidegate.http.watching.lookout import Lookout
+from tidegate.http.watching.meter import Meter
+from tidegate.http.watching.metering import Metering
 from tidegate.wiring import VERSION
 
 

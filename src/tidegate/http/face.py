@@ -16,14 +16,14 @@ from tidegate.client import Client
 from tidegate.config import Settings
 from tidegate.core.access import Caller, Role
 from tidegate.errors import AccessDenied, InvalidInput
-from tidegate.http import limits, proxies
-from tidegate.http.keyring import KeyRing
-from tidegate.http.limits import Limits
-from tidegate.http.lookout import Lookout
-from tidegate.http.meter import Meter
+from tidegate.http.guards import limits, proxies
+from tidegate.http.guards.keyring import KeyRing
+from tidegate.http.guards.limits import Limits
+from tidegate.http.guards.turns import Turns
 from tidegate.http.problems import USER_MISSING, Refusal
 from tidegate.http.routing import BASE_SCOPE
-from tidegate.http.turns import Turns
+from tidegate.http.watching.lookout import Lookout
+from tidegate.http.watching.meter import Meter
 from tidegate.system_jobs import SYSTEM_PREFIX
 from tidegate.wiring import System
 

@@ -12,7 +12,7 @@ from tidegate.app import Tidegate
 from tidegate.core.access import Caller, Role
 from tidegate.http import openapi
 from tidegate.http.app import add_routes, faced
-from tidegate.http.auth import ACTING
+from tidegate.http.guards.auth import ACTING
 from tidegate.http.lifespan import tidegate_lifespan
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.routing import OwnRoute, own_route

@@ -9,13 +9,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from tidegate.http.auth import COOKIE, OPEN
-from tidegate.http.bulk_schemas import BulkAct, BulkCreate
-from tidegate.http.event_schemas import FeedEvent, JobEvent, StreamNotice
 from tidegate.http.face import USER_PATTERN
+from tidegate.http.guards.auth import COOKIE, OPEN
 from tidegate.http.problems import MEDIA_TYPE
-from tidegate.http.schedule_schemas import ScheduleSent
-from tidegate.http.schemas import JobCreate, Problem
+from tidegate.http.schemas.base import Problem
+from tidegate.http.schemas.bulk import BulkAct, BulkCreate
+from tidegate.http.schemas.events import FeedEvent, JobEvent, StreamNotice
+from tidegate.http.schemas.jobs import JobCreate
+from tidegate.http.schemas.schedules import ScheduleSent
 
 Object = dict[str, Any]
 """A part of the document; FastAPI's own type for it."""

@@ -30,7 +30,7 @@ from tidegate.core.problem_kinds import (
     Kind,
 )
 from tidegate.errors import TidegateError
-from tidegate.http.ratefields import Rate, fields
+from tidegate.http.guards.ratefields import Rate, fields
 
 __all__ = [
     "BAD_REQUEST",

@@ -20,7 +20,7 @@ from tidegate.errors import TidegateError
 from tidegate.http import problems
 from tidegate.http.envelope import Envelope
 from tidegate.http.problems import Refusal
-from tidegate.http.reading import PATIENCE_SCOPE, parse_json, read_json
+from tidegate.http.requests.reading import PATIENCE_SCOPE, parse_json, read_json
 
 BASE_SCOPE: Final = "tidegate.base"
 """In the scope of a request: the path below which our places are, as this client reaches them."""

@@ -21,8 +21,8 @@ from tidegate.config import Settings
 from tidegate.engines import shown
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
-from tidegate.http.auth import LOCAL_NAMES
-from tidegate.http.keyring import KeyRing
+from tidegate.http.guards.auth import LOCAL_NAMES
+from tidegate.http.guards.keyring import KeyRing
 from tidegate.http.protocol import Guard, GuardedConfig, GuardedProtocol
 from tidegate.worker.worker import Worker
 

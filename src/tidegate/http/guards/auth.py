@@ -1,0 +1,145 @@
+"""Who asks, and may they? One gatekeeper before every route; a route that nobody thought of is the administrators'.
+
+Without any key the API is open, and `http.server` listens on loopback only. With one, who asks shows a key
+(`Authorization: Bearer tg_…`), or the cookie of a session that was begun with one.
+"""
+
+from collections.abc import Callable
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import Final, NoReturn
+
+from starlette.requests import Request
+
+from tidegate.config import Settings
+from tidegate.core.access import ANYBODY, GIVEN, ApiKey, Caller, Role
+from tidegate.errors import AccessDenied, Unauthenticated
+from tidegate.http.guards.keyring import KeyRing
+from tidegate.http.guards.limits import Limits, wrong_key
+
+COOKIE: Final = "tidegate_session"
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+ACTING: Final = "tidegate_caller"
+"""In a request's state: whom the application that we are mounted in says the request is from."""
+
+OPEN: Final = frozenset({"service_index", "service_health", "service_ready", "session_begin"})
+"""Operations that ask nobody who they are."""
+
+NEEDS: Final[dict[str, tuple[Role, Role]]] = {
+    "service": (Role.READER, Role.ADMIN),
+    "jobs": (Role.READER, Role.WRITER),
+    "uploads": (Role.READER, Role.WRITER),
+    "schedules": (Role.READER, Role.WRITER),
+    "webhooks": (Role.READER, Role.WRITER),
+    "events": (Role.READER, Role.WRITER),
+    "queues": (Role.READER, Role.OPERATOR),
+    "upstreams": (Role.READER, Role.OPERATOR),
+    "workers": (Role.READER, Role.OPERATOR),
+    "keys": (Role.ADMIN, Role.ADMIN),
+    "session": (Role.READER, Role.READER),
+}
+"""By a route's tag: the least role for looking, and that for changing."""
+
+LOCAL_NAMES: Final = "tidegate_local_names"
+"""In the state of an application that our own server serves: while there is no key, by this machine's names only."""
+
+FAILURES_PER_MINUTE: Final = 30
+"""Wrong keys from one address; what guesses is told to wait."""
+
+
+class Gatekeeper:
+    """Knows callers by what they show. A dependency of every route."""
+
+    def __init__(
+        self, ring: KeyRing, settings: Callable[[], Settings], counting: Limits, address: Callable[[Request], str]
+    ) -> None:
+        self._ring = ring
+        self._settings = settings
+        self._limits = counting
+        self._address = address
+
+    async def __call__(self, request: Request) -> None:
+        """Note who asks, for `face.caller_of`; raises Unauthenticated and AccessDenied."""
+        route = request.scope["route"]
+        tag = route.tags[-1] if route.tags else ""  # ours: those of an application that includes us stand before it
+        if f"{tag}_{route.name}" in OPEN:
+            return
+        caller: Caller | None = getattr(request.state, ACTING, None)
+        if caller is None:
+            caller = await self._caller(request) if await self.required() else self._anybody(request)
+        looks, changes = NEEDS.get(tag, (Role.ADMIN, Role.ADMIN))
+        needed = looks if request.method in SAFE else changes
+        if not caller.role.includes(needed):
+            raise AccessDenied(f"this needs the role {needed}, and your key has {caller.role}")
+        request.state.caller = caller
+
+    async def _caller(self, request: Request) -> Caller:
+        shown, token = request.headers.get("authorization", ""), request.cookies.get(COOKIE)
+        if not shown and token is None:
+            raise Unauthenticated("show an API key: Authorization: Bearer tg_…")
+        found = await self._by_key(shown) if shown else await self._by_session(request, token or "")
+        return found or await self.unknown(request)
+
+    def _anybody(self, request: Request) -> Caller:
+        """Who asks while there is no key, and is on this machine; raises AccessDenied.
+
+        A page from elsewhere can have its own name lead here (DNS rebinding), but no name of this machine's.
+        """
+        guarded = getattr(request.app.state, LOCAL_NAMES, False) and self._settings().auth == "keys"
+        if guarded and not local(request.url.hostname or ""):
+            raise AccessDenied(
+                "there is no API key yet, so only this machine's own names are answered: ask for localhost, make a key "
+                "with `tidegate keys create`, or set TIDEGATE_AUTH=none where somebody else checks"
+            )
+        return ANYBODY
+
+    async def required(self) -> bool:
+        """Whether whoever asks must show a key."""
+        settings = self._settings()
+        return settings.auth == "keys" and (settings.admin_key is not None or await self._ring.locked())
+
+    async def unknown(self, request: Request) -> NoReturn:
+        """Refuse what was shown; raises RateLimited for an address that keeps guessing."""
+        await self._limits.take([wrong_key(self._address(request), FAILURES_PER_MINUTE)])
+        raise Unauthenticated("this is no API key, or it has been revoked, or it is over")
+
+    async def _by_key(self, shown: str) -> Caller | None:
+        scheme, _, text = shown.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        given = self._settings().admin_key
+        if given is not None and compare_digest(given.get_secret_value().encode(), text.encode()):
+            return Caller(role=Role.ADMIN, name="admin", key_id=GIVEN)
+        key = await self._ring.find(text.strip())
+        return None if key is None else _caller(key)
+
+    async def _by_session(self, request: Request, token: str) -> Caller | None:
+        key = await self._ring.session(token)
+        if key is not None and request.method not in SAFE and not own_page(request):
+            raise AccessDenied("a session changes nothing on behalf of another site")
+        return None if key is None else _caller(key)
+
+
+def local(host: str) -> bool:
+    """Whether a host's name is this machine's own, or an address, which no name server can make lead elsewhere."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return True
+
+
+def own_page(request: Request) -> bool:
+    """Whether a browser sends this from a page of ours: it says so itself, and no page can make it say otherwise."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if origin is not None:
+        host = request.headers.get("host", "")
+        return bool(host) and origin.lower().partition("://")[2] == host.lower()
+    return site in ("same-origin", "none")
+
+
+def _caller(key: ApiKey) -> Caller:
+    return Caller(role=key.role, name=key.name, user_id=key.user_id, key_id=key.id)

@@ -1,0 +1,1 @@
+"""Requests read: bodies, batches, parameters, and what an answer may be."""

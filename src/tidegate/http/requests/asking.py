@@ -1,0 +1,102 @@
+"""What a client asks of a job: JSON as it was sent, made a `JobRequest`."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from tidegate.core.idempotency import JSON
+from tidegate.core.retry_json import policy_from_json
+from tidegate.errors import InvalidInput
+from tidegate.http.problems import invalid
+from tidegate.http.schemas.jobs import KEY_PATTERN, JobCreate
+from tidegate.requests import JobRequest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+KEY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key gives the same job: 201 the first time, 200 after. Kept at least 24 h.",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+}
+
+
+class _Raw(msgspec.Struct):
+    """The payload as it was sent, to the byte."""
+
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks, and the call that asks."""
+
+    user_id: str
+    request_id: str
+    traceparent: str
+
+
+def origin_of(request: Request, user_id: str) -> Origin:
+    """The origin of jobs that this request asks for."""
+    return Origin(user_id=user_id, request_id=request.state.request_id, traceparent=_traceparent(request))
+
+
+def job_request(value: JSON, sent: bytes, origin: Origin, key: str | None = None) -> JobRequest:
+    """The job that a JSON value asks for. `sent` is its text, `key` the header's.
+
+    Raises Refusal that names every field of the wrong kind, and InvalidInput.
+    """
+    asked = validated(JobCreate, value)
+    return JobRequest(
+        type=asked.type,
+        payload=bytes(msgspec.json.decode(sent, type=_Raw).payload),
+        user_id=origin.user_id,
+        idempotency_key=one_key(asked.idempotency_key, key),
+        queue=asked.queue,
+        priority=asked.priority,
+        run_at=asked.run_at,
+        delay=_seconds(asked.delay),
+        max_attempts=asked.max_attempts,
+        retry=None if asked.retry is None else policy_from_json(asked.retry, "retry"),
+        timeout=_seconds(asked.timeout),
+        expires_at=asked.expires_at,
+        tags=tuple(asked.tags or ()),
+        request_id=origin.request_id,
+        traceparent=origin.traceparent,
+        asked=value,
+    )
+
+
+def validated(model: type[Model], value: JSON) -> Model:
+    """A JSON object as a model; raises Refusal that names every wrong field, and InvalidInput for no object."""
+    if not isinstance(value, dict):
+        raise InvalidInput("", "it must be a JSON object")
+    try:
+        return model.model_validate(value)
+    except ValidationError as exc:
+        faults = exc.errors(include_url=False, include_context=False, include_input=False)
+        raise invalid([(".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in faults]) from exc
+
+
+def one_key(in_body: str | None, in_header: str | None) -> str | None:
+    """The idempotency key, wherever it was sent; raises InvalidInput where there are two."""
+    if in_body is not None and in_header is not None and in_body != in_header:
+        raise InvalidInput("idempotency_key", "differs from the header Idempotency-Key: send one of them")
+    return in_header if in_body is None else in_body
+
+
+def _seconds(number: float | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)
+
+
+def _traceparent(request: Request) -> str:
+    """The caller's W3C trace context; as the recommendation says, one that is not valid counts as none."""
+    given = request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.fullmatch(given) else ""

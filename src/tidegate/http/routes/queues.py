@@ -1,0 +1,128 @@
+"""Routes that show queues, and pause and resume them."""
+
+from datetime import timedelta
+from enum import Enum
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.core.query import Stats
+from tidegate.http.face import Author, Face, author_of, told
+from tidegate.http.openapi import refusals
+from tidegate.http.problems import NOT_FOUND, Refusal
+from tidegate.http.schemas.upstreams import NAME_PATTERN, PauseSent, QueueItem, QueueList
+from tidegate.http.watching.lookout import Flow, queues_of
+from tidegate.upstreams import QueueCircuit, QueueCircuits
+
+TAGS: list[str | Enum] = ["queues"]
+
+NamePath = Annotated[str, Path(pattern=NAME_PATTERN, description="The queue's name.", examples=["content"])]
+
+
+class QueueRoutes:
+    """The endpoints, on one application."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    async def find(self) -> Response:
+        """List the queues."""
+        stats = await self._face.system.engine.stats()
+        flow = await self._face.lookout.flow(stats)
+        return told(QueueList(items=[_item(self._circuits.known(name), stats, flow) for name in self._names(stats)]))
+
+    async def show(self, name: NamePath) -> Response:
+        """Show a queue, and how its breaker stands."""
+        stats = await self._face.system.engine.stats()
+        if name not in self._names(stats):
+            raise Refusal(NOT_FOUND, f"no queue {name[:128]!r} is known here; GET /queues lists them")
+        circuit = await self._circuits.get_queue_circuit_status(name)
+        return told(_item(circuit, stats, await self._face.lookout.flow(stats)))
+
+    async def pause(
+        self, request: Request, author: Author, name: NamePath, asked: Annotated[PauseSent, Body()]
+    ) -> Response:
+        """Claim none of a queue's jobs.
+
+        Running ones go on, new ones are accepted and wait.
+        """
+        await self._face.count_post(request)
+        last = None if asked.seconds is None else timedelta(seconds=asked.seconds)
+        return await self._shown(await self._circuits.pause_queue(name, author=author, last=last))
+
+    async def resume(self, request: Request, author: Author, name: NamePath) -> Response:
+        """Claim a queue's jobs again, a few at first."""
+        await self._face.count_post(request)
+        return await self._shown(await self._circuits.resume_queue(name, author=author))
+
+    async def limited(self, request: Request, name: NamePath) -> Response:
+        """Tell that a job of a queue met a rate limit; the fifth in a row pauses it."""
+        await self._face.count_post(request)
+        return await self._shown(await self._circuits.record_queue_rate_limit_error(name))
+
+    async def succeeded(self, request: Request, name: NamePath) -> Response:
+        """Tell that a job of a queue succeeded: rate limits are counted anew."""
+        await self._face.count_post(request)
+        return await self._shown(await self._circuits.record_queue_success(name))
+
+    @property
+    def _circuits(self) -> QueueCircuits:
+        return QueueCircuits(self._face.system.upstreams)
+
+    def _names(self, stats: Stats) -> list[str]:
+        return queues_of(stats, self._face.settings.queues, self._face.system.upstreams)
+
+    async def _shown(self, circuit: QueueCircuit) -> Response:
+        stats = await self._face.system.engine.stats()
+        return told(_item(circuit, stats, await self._face.lookout.flow(stats)))
+
+
+def _item(circuit: QueueCircuit, stats: Stats, flow: Flow) -> QueueItem:
+    lanes = [lane for lane in stats.lanes if lane.lane.queue == circuit.queue]
+    age = flow.ages.get(circuit.queue, timedelta(0))
+    rates = flow.per_minute
+    return QueueItem(
+        name=circuit.queue,
+        paused=circuit.is_paused,
+        paused_at=circuit.paused_at,
+        resumes_at=circuit.resumes_at,
+        why=circuit.why,
+        consecutive_errors=circuit.consecutive_errors,
+        last_error_at=circuit.last_error_at,
+        waiting=sum(lane.waiting for lane in lanes),
+        ready=sum(lane.ready for lane in lanes),
+        running=sum(lane.running for lane in lanes),
+        dead_letters=sum(lane.dead_letter for lane in lanes),
+        depth=sum(lane.waiting + lane.ready for lane in lanes),
+        oldest_ready_age=None if age is None else age.total_seconds(),
+        throughput=None if rates is None else rates.get(circuit.queue, 0.0),
+    )
+
+
+def add_routes(router: APIRouter, face: Face) -> None:
+    """Put these routes on `router`. Each asks who it is for."""
+    routes, asks, one = QueueRoutes(face), [Depends(author_of)], "/queues/{name}"
+    acted = refusals(400, 404, 422, 429, 503)
+    router.add_api_route(
+        "/queues", routes.find, response_model=QueueList, responses=refusals(400, 503), tags=TAGS, dependencies=asks
+    )
+    router.add_api_route(
+        one, routes.show, response_model=QueueItem, responses=refusals(400, 404, 422, 503), tags=TAGS, dependencies=asks
+    )
+    for path, act in (
+        ("pause", routes.pause),
+        ("resume", routes.resume),
+        ("rate-limit-errors", routes.limited),
+        ("successes", routes.succeeded),
+    ):
+        router.add_api_route(
+            f"{one}/{path}",
+            act,
+            methods=["POST"],
+            response_model=QueueItem,
+            responses=acted,
+            tags=TAGS,
+            dependencies=asks,
+        )

@@ -1,0 +1,168 @@
+"""Routes that show the health of upstreams and let operators decide."""
+
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.core.query import Stats
+from tidegate.core.upstream import FOREVER, Overridden, Transition, Upstream, gate, shut_until, state
+from tidegate.http.face import Author, Face, author_of, told
+from tidegate.http.openapi import refusals
+from tidegate.http.problems import NOT_FOUND, Refusal
+from tidegate.http.schemas.upstreams import (
+    NAME_PATTERN,
+    OutcomeSent,
+    OverrideItem,
+    OverrideSent,
+    TransitionItem,
+    UpstreamHistory,
+    UpstreamItem,
+    UpstreamList,
+)
+from tidegate.upstreams import UPSTREAM, Call, Upstreams, gate_of
+
+TAGS: list[str | Enum] = ["upstreams"]
+
+NamePath = Annotated[str, Path(pattern=NAME_PATTERN, description="The upstream's name.", examples=["openrouter"])]
+
+
+class UpstreamRoutes:
+    """The endpoints, on one application."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    async def find(self) -> Response:
+        """List the upstreams and their health."""
+        stats = await self._face.system.engine.stats()
+        known = self._upstreams.all(UPSTREAM)
+        return told(UpstreamList(items=[self._item(name, upstream, stats) for name, upstream in known.items()]))
+
+    async def show(self, name: NamePath) -> Response:
+        """Show an upstream's health."""
+        return await self._shown(name, self._known(name))
+
+    async def history(self, name: NamePath) -> Response:
+        """Show an upstream's changes, newest first."""
+        return told(UpstreamHistory(items=[transition_item(change) for change in self._known(name).log]))
+
+    async def override(
+        self, request: Request, author: Author, name: NamePath, asked: Annotated[OverrideSent, Body()]
+    ) -> Response:
+        """Decide for the whole fleet whether an upstream is called.
+
+        What the breaker itself would say goes on beneath, and holds again afterwards.
+        """
+        await self._face.count_post(request)
+        last = None if asked.seconds is None else timedelta(seconds=asked.seconds)
+        gate_name = gate_of(UPSTREAM, name)
+        return await self._shown(name, await self._upstreams.override(gate_name, asked.state, author=author, last=last))
+
+    async def clear(self, request: Request, author: Author, name: NamePath) -> Response:
+        """Let the breaker decide again."""
+        await self._face.count_post(request)
+        self._known(name)
+        return await self._shown(name, await self._upstreams.override(gate_of(UPSTREAM, name), None, author=author))
+
+    async def reset(self, request: Request, author: Author, name: NamePath) -> Response:
+        """Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe."""
+        await self._face.count_post(request)
+        self._known(name)
+        return await self._shown(name, await self._upstreams.reset(gate_of(UPSTREAM, name), author=author))
+
+    async def record(self, request: Request, name: NamePath, asked: Annotated[OutcomeSent, Body()]) -> Response:
+        """Tell what a call came to that was made outside of any job."""
+        await self._face.count_post(request)
+        self._known(name)
+        upstreams, took = self._upstreams, timedelta(seconds=asked.took)
+        call = Call(upstream=name, parents=upstreams.policies.parents(name))
+        if asked.fault is None:
+            upstreams.succeeded(call, took)
+        else:
+            after = None if asked.retry_after is None else timedelta(seconds=asked.retry_after)
+            upstreams.failed(call, asked.fault, took, after)
+        await upstreams.keeper.flush(gate_of(UPSTREAM, name))
+        return await self._shown(name, upstreams.upstream(gate_of(UPSTREAM, name)))
+
+    @property
+    def _upstreams(self) -> Upstreams:
+        return self._face.system.upstreams
+
+    def _known(self, name: str) -> Upstream:
+        known = self._upstreams.all(UPSTREAM).get(name)
+        if known is None:
+            raise Refusal(NOT_FOUND, f"no upstream {name[:128]!r} is known here; GET /upstreams lists them")
+        return known
+
+    async def _shown(self, name: str, upstream: Upstream) -> Response:
+        return told(self._item(name, upstream, await self._face.system.engine.stats()))
+
+    def _item(self, name: str, upstream: Upstream, stats: Stats) -> UpstreamItem:
+        policies, now, gate_name = self._upstreams.policies, self._upstreams.now(), gate_of(UPSTREAM, name)
+        rules, given = policies.rules(gate_name), upstream.override
+        lanes = [lane for lane in stats.lanes if gate_name in lane.lane.gates]
+        return UpstreamItem(
+            name=name,
+            state=state(upstream, now),
+            until=_end(shut_until(upstream, now)),
+            why=upstream.why,
+            rules=rules.name,
+            parents=list(policies.parents(name)),
+            limit=gate(upstream, rules, gate_name, now).limit,
+            faults=len(upstream.faults),
+            opens=upstream.opens,
+            waiting=sum(lane.waiting + lane.ready for lane in lanes),
+            running=sum(lane.running for lane in lanes),
+            override=None if given is None else _override(given),
+        )
+
+
+def _end(until: datetime | None) -> datetime | None:
+    return None if until is None or until >= FOREVER else until
+
+
+def _override(given: Overridden) -> OverrideItem:
+    return OverrideItem(state=given.word, author=given.author, since=given.at, until=given.until)
+
+
+def transition_item(change: Transition) -> TransitionItem:
+    """A change, as clients see it."""
+    return TransitionItem(at=change.at, to=change.to, why=change.why, until=change.until, author=change.author)
+
+
+def add_routes(router: APIRouter, face: Face) -> None:
+    """Put these routes on `router`. Each asks who it is for."""
+    routes, asks, one = UpstreamRoutes(face), [Depends(author_of)], "/upstreams/{name}"
+    listed = refusals(400, 503)
+    seen, acted = refusals(400, 404, 422, 503), refusals(400, 404, 422, 429, 503)
+    router.add_api_route(
+        "/upstreams", routes.find, response_model=UpstreamList, responses=listed, tags=TAGS, dependencies=asks
+    )
+    router.add_api_route(one, routes.show, response_model=UpstreamItem, responses=seen, tags=TAGS, dependencies=asks)
+    router.add_api_route(
+        f"{one}/history",
+        routes.history,
+        response_model=UpstreamHistory,
+        responses=refusals(400, 404, 422),
+        tags=TAGS,
+        dependencies=asks,
+    )
+    for method, path, act in (
+        ("PUT", "override", routes.override),
+        ("DELETE", "override", routes.clear),
+        ("POST", "reset", routes.reset),
+        ("POST", "outcomes", routes.record),
+    ):
+        router.add_api_route(
+            f"{one}/{path}",
+            act,
+            methods=[method],
+            response_model=UpstreamItem,
+            responses=acted,
+            tags=TAGS,
+            dependencies=asks,
+        )

@@ -1,0 +1,119 @@
+"""The wire of upstreams and queues."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from tidegate.core.fault import Fault
+from tidegate.core.upstream import Override, State
+from tidegate.http.schemas.base import Sent, Told
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.:-]{0,127}$"
+
+LONGEST = 366 * 24 * 3600.0
+
+
+class TransitionItem(Told):
+    """A change of a breaker, or an operator's word; `author` is "" where nobody but the breaker decided."""
+
+    at: datetime
+    to: str
+    why: str
+    until: datetime | None
+    author: str
+
+
+class OverrideItem(Told):
+    """An operator's word that holds for the whole fleet."""
+
+    state: Override
+    author: str
+    since: datetime
+    until: datetime | None
+
+
+class UpstreamItem(Told):
+    """The health of an upstream.
+
+    `until` is when the next job may be claimed at the earliest, null where that is now or nobody knows. `limit` is how
+    many jobs may run at once, null for any number; `waiting` and `running` count jobs of its lanes.
+    """
+
+    name: str
+    state: State
+    until: datetime | None
+    why: str
+    rules: str
+    parents: list[str]
+    limit: int | None
+    faults: int
+    opens: int
+    waiting: int
+    running: int
+    override: OverrideItem | None
+
+
+class UpstreamList(Told):
+    """All upstreams, by name."""
+
+    items: list[UpstreamItem]
+
+
+class UpstreamHistory(Told):
+    """The newest changes of an upstream, newest first; 50 are kept."""
+
+    items: list[TransitionItem]
+
+
+class OverrideSent(Sent):
+    """What an operator decides, for `seconds` or until it is cleared."""
+
+    state: Override = Field(
+        strict=False, description="open: nothing is claimed; closed: it never opens; off: no limits."
+    )
+    seconds: float | None = Field(None, gt=0, le=LONGEST, description="How long it holds.")
+
+
+class OutcomeSent(Sent):
+    """What a call came to that was made elsewhere."""
+
+    fault: Annotated[Fault, Field(strict=False)] | None = Field(None, description="What went wrong; null: nothing.")
+    retry_after: float | None = Field(None, ge=0, le=86_400, description="Seconds that the upstream asked to wait.")
+    took: float = Field(0.0, ge=0, le=86_400, description="Seconds that the call took.")
+
+
+class QueueItem(Told):
+    """A queue: its jobs by where they stand, and whether it is paused.
+
+    `depth` is how many jobs are queued: `ready` in line, `waiting` for their time. `oldest_ready_age` is how many
+    seconds the oldest ready one has been due, null where finding it would take a search. `throughput` is how many jobs
+    ended a minute, over the last 5 minutes at most that this server has followed; null at its first look.
+    """
+
+    name: str
+    paused: bool
+    paused_at: datetime | None
+    resumes_at: datetime | None
+    why: str
+    consecutive_errors: int
+    last_error_at: datetime | None
+    waiting: int
+    ready: int
+    running: int
+    dead_letters: int
+    depth: int
+    oldest_ready_age: float | None
+    throughput: float | None
+
+
+class QueueList(Told):
+    """All queues, by name."""
+
+    items: list[QueueItem]
+
+
+class PauseSent(Sent):
+    """For how long to pause; null until it is resumed."""
+
+    seconds: float | None = Field(None, gt=0, le=LONGEST)

@@ -1,0 +1,1 @@
+"""What the service counts and looks up about itself."""
