@@ -91,7 +91,7 @@ def test_an_answer_to_a_schema_is_json_of_that_form(fake: Fake) -> None:
 def test_a_slow_answer_takes_as_long_as_the_scale_leaves(fake: Fake) -> None:
     before = time.monotonic()
     assert ask(fake, "slow").status_code == 200
-    assert 0.2 <= time.monotonic() - before < 2
+    assert 0.2 <= time.monotonic() - before < 10
 
 
 def test_a_slow_stream_comes_in_pieces(fake: Fake) -> None:

@@ -225,7 +225,7 @@ async def test_a_stop_during_an_outage_ends_in_its_time_and_gives_up_nothing_for
     with line.down("settle"):
         job_id = await house.submit("quick")
         await eventually(lambda: line.calls["settle"] >= 1)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(15):
             await house.stop(worker)
 
     assert (await house.look(job_id)).status is Status.RUNNING

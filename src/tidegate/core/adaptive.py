@@ -18,17 +18,17 @@ FROM_CLAIM_TO_CALL: Final = timedelta(milliseconds=50)
 """How long after its claim a call may begin: what it meets then was let through by the limit before."""
 
 
-def cut(upstream: Upstream, rules: Rules, present: Present, at: datetime, began: datetime) -> Upstream:
-    """One congestion, met `at` by a call that `began` then: fewer calls at once.
+def cut(upstream: Upstream, keep: float | None, present: Present, at: datetime, began: datetime) -> Upstream:
+    """One congestion, met `at` by a call that `began` then: `keep` of the calls at once; None where nothing adapts.
 
     Calls that had begun by `at` say nothing new; and of the limit none does that was claimed before it was lowered.
     """
     upstream = replace(upstream, cut_at=at)
-    if rules.adapting is None or (upstream.lowered_at is not None and began <= upstream.lowered_at):
+    if keep is None or (upstream.lowered_at is not None and began <= upstream.lowered_at):
         return upstream
     ran = float(present.running) or upstream.level or UNKNOWN_LEVEL
     base = ran if upstream.limit is None else min(upstream.limit, max(ran, 2.0))
-    limit = max(base * rules.adapting.keep, 1.0)
+    limit = max(base * keep, 1.0)
     lowered = present.now + FROM_CLAIM_TO_CALL
     return replace(upstream, limit=limit, threshold=limit, level=max(upstream.level, base), lowered_at=lowered)
 

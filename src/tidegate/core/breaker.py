@@ -255,7 +255,7 @@ def _faulted(upstream: Upstream, seen: Seen, rules: Rules, present: Present) -> 
     fresh = upstream.cut_at is None or seen.at - seen.lasted > upstream.cut_at
     held = _held(upstream, seen, fresh=fresh)
     if fresh and reaction.congests:
-        upstream = cut(upstream, rules, present, seen.at, seen.at - seen.lasted)
+        upstream = cut(upstream, _kept(rules, seen.fault), present, seen.at, seen.at - seen.lasted)
     if fresh and seen.fault is Fault.RATE_LIMITED:
         since = bool(upstream.good) and upstream.good[0].at >= seen.at
         upstream = replace(upstream, run=0 if since else upstream.run + 1, run_at=seen.at)
@@ -331,7 +331,14 @@ def _slowed(upstream: Upstream, tally: Tally, rules: Rules, present: Present) ->
         return upstream
     if upstream.cut_at is not None and present.now - upstream.cut_at < rule.at_least:
         return upstream
-    return replace(cut(upstream, rules, present, present.now, present.now), slow_since=present.now)
+    kept = _kept(rules, Fault.SLOW)
+    return replace(cut(upstream, kept, present, present.now, present.now), slow_since=present.now)
+
+
+def _kept(rules: Rules, fault: Fault) -> float | None:
+    if rules.adapting is None:
+        return None
+    return rules.adapting.keep_limited if fault is Fault.RATE_LIMITED else rules.adapting.keep
 
 
 def _asked(seen: Seen, rules: Rules) -> timedelta:

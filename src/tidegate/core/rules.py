@@ -98,11 +98,13 @@ class Adapting:
     """How many calls may run at once, learned: AIMD with a slow start.
 
     After an outage `start` calls, one more with each success up to half of what ran before, then one more a round.
-    A congestion leaves `keep` of what ran. Without one for `calm` there is no limit any more.
+    A congestion leaves `keep` of what ran; one that a rate limit tells of `keep_limited`, for that is quick and says
+    where the limit is. Without a congestion for `calm` there is no limit any more.
     """
 
     start: int = 2
     keep: float = 0.7
+    keep_limited: float = 0.85
     calm: timedelta = timedelta(seconds=60)
 
 

@@ -70,8 +70,13 @@ def test_any_other_fault_counts_while_ramping_too() -> None:
 # congestion -------------------------------------------------------------------------------------------------------
 
 
-def test_a_congestion_leaves_seven_tenths_of_what_ran() -> None:
-    assert Circuit(running=10).bad(Fault.RATE_LIMITED).gate.limit == 7
+def test_a_rate_limit_leaves_85_percent_of_what_ran() -> None:
+    assert Circuit(running=20).bad(Fault.RATE_LIMITED).gate.limit == 17
+
+
+@pytest.mark.parametrize("fault", [Fault.OVERLOADED, Fault.SLOW])
+def test_a_congestion_that_costs_more_or_says_less_leaves_seven_tenths(fault: Fault) -> None:
+    assert Circuit(running=20).bad(fault).gate.limit == 14
 
 
 def test_a_refused_connection_is_no_congestion() -> None:
@@ -82,14 +87,14 @@ def test_at_most_one_decrease_for_all_calls_that_were_under_way() -> None:
     circuit = Circuit(LENIENT, running=10).after(10)
     circuit.bad(Fault.RATE_LIMITED, lasted=1).bad(Fault.RATE_LIMITED, lasted=1)
     circuit.after(5).bad(Fault.SLOW, lasted=5)
-    assert circuit.gate.limit == 7
-    assert circuit.bad(Fault.SLOW, lasted=4.9).gate.limit == 4
+    assert circuit.gate.limit == 8
+    assert circuit.bad(Fault.SLOW, lasted=4.9).gate.limit == 5
 
 
 def test_eight_faults_of_one_tally_are_one_decrease_whatever_their_order() -> None:
     circuit = Circuit(LENIENT, running=10).after(10)
     seen = [Seen(fault=Fault.RATE_LIMITED, at=circuit.now - seconds(n / 10), lasted=seconds(2)) for n in range(8)]
-    assert circuit.tell(Tally(era=0, faults=tuple(seen))).gate.limit == 7
+    assert circuit.tell(Tally(era=0, faults=tuple(seen))).gate.limit == 8
 
 
 def test_the_limit_never_falls_below_one() -> None:
@@ -100,23 +105,23 @@ def test_the_limit_never_falls_below_one() -> None:
 
 
 def test_where_nobody_knows_how_many_run_the_limit_is_not_thrown_to_one() -> None:
-    assert Circuit(LENIENT, running=0).bad(Fault.RATE_LIMITED).gate.limit == 5
+    assert Circuit(LENIENT, running=0).bad(Fault.RATE_LIMITED).gate.limit == 6
 
 
 def test_after_a_congestion_the_limit_grows_by_one_a_round() -> None:
-    circuit = Circuit(running=10).bad(Fault.RATE_LIMITED)
+    circuit = Circuit(running=10).bad(Fault.OVERLOADED)
     assert limits(circuit, 8) == [7, 7, 7, 7, 7, 7, 7, 8]
 
 
 def test_without_congestion_for_a_minute_there_is_no_limit_any_more() -> None:
-    circuit = Circuit(running=10).bad(Fault.RATE_LIMITED)
+    circuit = Circuit(running=10).bad(Fault.OVERLOADED)
     assert circuit.after(59.9).tick().gate.limit == 7
     assert circuit.after(0.1).tick().gate.limit is None
     assert circuit.after(1).tick().upstream.faults == ()
 
 
 def test_a_limit_that_binds_is_kept_however_long_there_was_no_congestion() -> None:
-    circuit = Circuit(running=10).bad(Fault.RATE_LIMITED).after(60)
+    circuit = Circuit(running=10).bad(Fault.OVERLOADED).after(60)
     assert lifting(circuit.upstream, circuit.rules, circuit.now)
     assert circuit.tick(running=4).gate.limit == 7
     assert circuit.tick(running=3).gate.limit is None
@@ -125,9 +130,9 @@ def test_a_limit_that_binds_is_kept_however_long_there_was_no_congestion() -> No
 
 def test_calls_claimed_before_the_limit_was_lowered_do_not_lower_it_again() -> None:
     circuit = Circuit(running=60).bad(Fault.RATE_LIMITED, lasted=0.1)
-    assert circuit.gate.limit == 42
-    assert circuit.after(0.03).bad(Fault.RATE_LIMITED, lasted=0.01).gate.limit == 42
-    assert circuit.after(0.2).bad(Fault.RATE_LIMITED, lasted=0.1).gate.limit == 29
+    assert circuit.gate.limit == 51
+    assert circuit.after(0.03).bad(Fault.RATE_LIMITED, lasted=0.01).gate.limit == 51
+    assert circuit.after(0.2).bad(Fault.RATE_LIMITED, lasted=0.1).gate.limit == 43
 
 
 def test_a_ramp_without_successes_stays_a_ramp() -> None:
@@ -141,7 +146,7 @@ def test_the_first_burst_of_refusals_after_a_ramp_is_one_more_congestion() -> No
     circuit.after(5).good()
     for _ in range(20):
         circuit.bad(Fault.RATE_LIMITED, lasted=1)
-    assert (circuit.state, circuit.gate.limit) == (State.CLOSED, 7)
+    assert (circuit.state, circuit.gate.limit) == (State.CLOSED, 8)
 
 
 def test_a_minute_after_its_limit_went_a_ramp_is_over() -> None:

@@ -145,7 +145,7 @@ def test_trap_7_nor_does_the_end_of_a_long_retry_after() -> None:
     circuit = Circuit(running=10).bad(Fault.RATE_LIMITED, retry_after=600)
     for _ in range(600):
         circuit.after(1).tick()
-    assert (circuit.shut, circuit.gate.limit) == (0, 7)
+    assert (circuit.shut, circuit.gate.limit) == (0, 8)
 
 
 def test_trap_8_no_wait_is_without_end() -> None:

@@ -109,7 +109,7 @@ def test_forced_closed_no_rule_opens_it_but_a_retry_after_and_the_limit_hold() -
     circuit = Circuit(running=10).decide(Override.CLOSED, 60)
     for _ in range(20):
         circuit.bad(Fault.RATE_LIMITED, retry_after=7).bad(Fault.QUOTA)
-    assert (circuit.state, circuit.shut, circuit.gate.limit) == (State.CLOSED, 7, 7)
+    assert (circuit.state, circuit.shut, circuit.gate.limit) == (State.CLOSED, 7, 8)
 
 
 def test_forced_closed_slow_calls_open_nothing_either() -> None:
