@@ -1,16 +1,18 @@
-"""Plays what comes of a plan's steps, on a clock that a test moves."""
+"""A line that plays what a test says comes of each step, on a clock that the test moves."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from tidegate.clock import FakeClock
 from tidegate.core.retry import Exponential
 from tidegate.sdk import Patience
 from tidegate.sdk.asking import Means
-from tidegate.sdk.steps import Answer, Broken, Do, Emit, Flow, Open, Plan, Read, Request, Rest, Step
+from tidegate.sdk.exchange import Answer, Broken, Request
+from tidegate.sdk.lines import finished
 
 T = TypeVar("T")
 
@@ -38,11 +40,40 @@ class Later:
 
 
 Came = Answer | Broken | bytes | Later | None
+Passed = Answer | Broken | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A stream was asked for."""
+
+    silence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The next bytes were asked for."""
+
+
+Step = Request | Open | Read
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A body whose pieces the script has."""
+
+    head: Answer | Broken
+    play: "Play"
+
+    async def read(self) -> bytes | Broken | None:
+        piece = self.play.came_of(Read())
+        assert not isinstance(piece, Answer)
+        return piece
 
 
 @dataclass
 class Play:
-    """What a server and the line to it do, step by step; what was asked and how long was rested is kept."""
+    """A line to a server as the script has it; what was asked and how long was rested is kept."""
 
     came: Iterable[Came]
     clock: FakeClock = field(default_factory=FakeClock)
@@ -54,51 +85,52 @@ class Play:
         self._came = iter(self.came)
 
     def means(self, patience: Patience | None = None, dice: float = 0.5) -> Means:
-        """Means on this clock; a wait of 1 s that doubles, unless said otherwise."""
+        """Means on this line and clock; a wait of 1 s that doubles, unless said otherwise."""
         plain = Patience(backoff=Exponential(initial=timedelta(seconds=1), cap=timedelta(seconds=60), jitter=0.5))
-        return Means(where="http://here", patience=patience or plain, clock=self.clock, dice=lambda: dice)
+        return Means(line=self, where="http://here", patience=patience or plain, clock=self.clock, dice=lambda: dice)
 
-    def run(self, plan: Plan[T]) -> T:
-        """What the plan comes to."""
-        came: object = None
-        while True:
-            try:
-                came = self._do(plan.send(came))
-            except StopIteration as over:
-                return cast(T, over.value)
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        """What the call comes to."""
+        return finished(work)
 
-    def each(self, flow: Flow[T]) -> Iterator[T]:
+    def each(self, flow: AsyncGenerator[T, None]) -> list[T]:
         """What the flow gives."""
-        came: object = None
-        while True:
-            try:
-                step = flow.send(came)
-            except StopIteration:
-                return
-            if isinstance(step, Emit):
-                yield step.value
-                came = None
-            else:
-                came = self._do(step)
+
+        async def all_of_it() -> list[T]:
+            return [value async for value in flow]
+
+        return finished(all_of_it())
 
     def next(self, step: Step) -> Came:
         """What comes of a step; here, what the script says."""
         return next(self._came)
 
-    def _do(self, step: Step) -> object:
-        match step:
-            case Rest():
-                self.rested.append(step.seconds)
-                self.clock.advance(timedelta(seconds=step.seconds))
-                return None
-            case Do():
-                return step.act()
-            case Request() | Open():
-                self.asked.append(step if isinstance(step, Request) else step.request)
-            case Read():
-                pass
+    def came_of(self, step: Step) -> Passed:
+        """What comes of a step, once its time has passed."""
         came = self.next(step)
         if isinstance(came, Later):
             self.clock.advance(timedelta(seconds=came.seconds))
             return came.came
         return came
+
+    async def send(self, request: Request) -> Answer | Broken:
+        self.asked.append(request)
+        return _head(self.came_of(request))
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncGenerator[Played, None]:
+        self.asked.append(request)
+        assert request.silence is not None
+        yield Played(_head(self.came_of(Open(request.silence))), self)
+
+    async def rest(self, seconds: float) -> None:
+        self.rested.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
+
+    async def do(self, act: Callable[[], T]) -> T:
+        return act()
+
+
+def _head(came: Passed) -> Answer | Broken:
+    assert isinstance(came, Answer | Broken)
+    return came

@@ -7,11 +7,11 @@ import pytest
 
 from tests.sdk.playing import Later, Play, refused, said
 from tidegate.core.retry import Exponential
-from tidegate.errors import ConfigError, EngineUnavailable, RateLimited, ServiceError, UpstreamOpen
+from tidegate.errors import ConfigError, RateLimited, ServiceError, UpstreamOpen
 from tidegate.sdk import Patience
 from tidegate.sdk.asking import ask, fetch
-from tidegate.sdk.calls import act, submit
-from tidegate.sdk.steps import Answer, Broken, Request
+from tidegate.sdk.exchange import Answer, Broken, Request
+from tidegate.sdk.submitting import submit
 
 
 @dataclass
@@ -65,10 +65,6 @@ def test_a_post_is_repeated_only_where_that_is_safe() -> None:
     play = Play([DOWN])
     with pytest.raises(ServiceError):
         play.run(ask(play.means(), POST))
-    for verb in ("cancel", "retry", "dismiss"):
-        play = Play([refused(503, "store-unavailable")])
-        with pytest.raises(EngineUnavailable):
-            play.run(act(play.means(), JOB, verb))
 
 
 def test_a_job_without_a_key_gets_one_so_that_its_repeat_is_the_same_request() -> None:

@@ -1,8 +1,6 @@
 """Which server, who asks, and how long: from arguments, then from the environment."""
 
-import ast
 import asyncio
-import inspect
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,21 +9,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-import tidegate.sdk
 from tests.http.handlers import application
 from tests.http.reach import plain_settings, reached
 from tests.sdk.house import UNKNOWN, serving
 from tidegate.errors import ConfigError, JobNotFound, ResultTimeout, Unauthenticated
-from tidegate.http.requests.parameters import JobFilter
-from tidegate.http.schemas import jobs as job_schemas
-from tidegate.http.schemas import service as service_schemas
-from tidegate.http.schemas import upstreams as upstream_schemas
-from tidegate.http.schemas.base import Told
-from tidegate.http.schemas.bulk import MOST_JOBS
-from tidegate.http.schemas.events import JobEvent
-from tidegate.sdk import AsyncClient, Client, async_client, bodies, client, connecting, values
-from tidegate.sdk.asking import LONGEST_WAIT, Patience
-from tidegate.sdk.bodies import BatchOptions, Filters, SubmitOptions
+from tidegate.sdk import AsyncClient, Client, connecting
 
 HEAVY = (
     "pydantic",
@@ -82,14 +70,14 @@ def test_what_can_t_be_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize(("given", "seconds"), [("", 600), ("90", 90), ("0.5", 0.5)])
 def test_the_longest_wait_is_600_s_unless_set(given: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIENT_MAX_WAIT_SECONDS", given)
-    assert connecting.means("h", Patience()).max_wait == timedelta(seconds=seconds)
+    assert connecting.longest_wait() == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "soon", "1e99", "nan"])
 def test_a_wait_that_is_none_is_refused_by_its_variable(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIENT_MAX_WAIT_SECONDS", given)
     with pytest.raises(ConfigError, match="CLIENT_MAX_WAIT_SECONDS"):
-        connecting.means("h", Patience())
+        connecting.longest_wait()
 
 
 async def test_the_longest_wait_bounds_a_wait_that_names_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,62 +112,6 @@ def test_importing_it_loads_no_server_and_no_framework() -> None:
     script = "import sys; from tidegate.sdk import AsyncClient, Client; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert set(loaded.stdout.split()).isdisjoint(HEAVY)
-
-
-# the same words as the server ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (values.Progress, job_schemas.JobProgress),
-        (values.JobStatus, job_schemas.JobStatus),
-        (values.JobItem, job_schemas.JobItem),
-        (values.JobDetails, job_schemas.JobWhole),
-        (values.JobStep, job_schemas.HistoryItem),
-        (values.JobEvent, JobEvent),
-        (values.Usage, job_schemas.UsageItem),
-        (values.Artifact, job_schemas.ArtifactItem),
-        (values.Upload, job_schemas.UploadReceived),
-        (values.JobTypeInfo, service_schemas.JobTypeItem),
-        (values.Overridden, upstream_schemas.OverrideItem),
-        (values.UpstreamInfo, upstream_schemas.UpstreamItem),
-        (values.Transition, upstream_schemas.TransitionItem),
-        (values.QueueInfo, upstream_schemas.QueueItem),
-    ],
-)
-def test_a_value_has_every_field_that_the_server_tells(ours: type[values.JobStatus], theirs: type[Told]) -> None:
-    assert set(ours.__dataclass_fields__) == set(theirs.model_fields)
-
-
-def test_every_field_of_a_job_can_be_submitted_and_every_filter_asked_for() -> None:
-    assert set(SubmitOptions.__annotations__) == set(job_schemas.JobCreate.model_fields) - {"type", "payload"}
-    assert set(BatchOptions.__annotations__) == set(SubmitOptions.__annotations__) - {"idempotency_key"}
-    assert set(Filters.__annotations__) == set(JobFilter.model_fields) - {"limit", "offset", "cursor"}
-    assert bodies.MOST_JOBS == MOST_JOBS
-    assert timedelta(seconds=600) == LONGEST_WAIT
-
-
-def test_the_public_names_are_sorted_and_type_checkers_see_the_same() -> None:
-    stub = ast.parse(Path(tidegate.sdk.__file__).with_suffix(".pyi").read_text("utf-8"))
-    imported = [alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
-    assert list(tidegate.sdk.__all__) == sorted(tidegate.sdk.__all__) == sorted(imported)
-    for name in tidegate.sdk.__all__:
-        assert getattr(tidegate.sdk, name).__name__ == name
-    misspelt = "Cliant"
-    with pytest.raises(AttributeError, match=misspelt):
-        getattr(tidegate.sdk, misspelt)
-
-
-def test_both_clients_have_the_same_calls() -> None:
-    for name in ("Client", "JobHandle", "Queues", "Upstreams"):
-        assert _calls(vars(client)[name]) == _calls(vars(async_client)[f"Async{name}"])
-
-
-def _calls(kind: type[object]) -> dict[str, list[str]]:
-    """What may be called, and with what."""
-    calls = {name: call for name, call in vars(kind).items() if inspect.isfunction(call) and not name.startswith("_")}
-    return {name: list(inspect.signature(call).parameters) for name, call in calls.items()}
 
 
 async def test_a_server_that_wants_a_key_is_shown_it(tmp_path: Path) -> None:

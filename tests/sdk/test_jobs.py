@@ -187,7 +187,7 @@ async def test_a_file_goes_up_is_used_and_what_was_made_comes_down(client: Async
 
 
 async def test_a_list_goes_on_from_page_to_page(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.sdk.calls.PAGE", 2)
+    monkeypatch.setattr("tidegate.sdk.listing.PAGE", 2)
     since = datetime.now(UTC) - LATER
     jobs = await client.submit_many("echo", [{"count": n} for n in range(5)], tags=("pages",), delay=LATER)
     found = [job async for job in client.find(tag="pages", status=Phase.SCHEDULED, created_from=since)]

@@ -7,15 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import httpx2
 import pytest
 
 from tests.sdk.house import QUICK
-from tests.sdk.test_waiting import JOB, event, stands
+from tests.sdk.test_waiting import AT, JOB, event, stands
 from tests.servers.scripted import END, STREAM_HEAD, Act, Exchange, Scripted, answers, chunk, hangs, resets, scripted
 from tidegate.core.job import Status
 from tidegate.errors import ResultTimeout, ServiceError
 from tidegate.sdk import AsyncClient, Client
-from tidegate.sdk.steps import Answer
+from tidegate.sdk.exchange import Answer
+from tidegate.sdk.lines import finished
 
 T = TypeVar("T")
 
@@ -167,7 +169,8 @@ async def test_a_result_is_waited_for_on_a_stream_and_without_one(both: Both, mo
 
 
 async def test_a_silent_stream_doesn_t_outlast_the_wait(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.sdk.waiting.SHORTEST", 0.05)
+    for module in ("waiting", "listening"):
+        monkeypatch.setattr(f"tidegate.sdk.{module}.SHORTEST", 0.05)
     acts = (QUEUED, hangs(STREAM_HEAD, chunk(": hello\n\n")), QUEUED)
     async with asyncio.timeout(5):
         with pytest.raises(ResultTimeout):
@@ -221,3 +224,43 @@ async def test_a_batch_that_breaks_is_sent_again_under_the_same_keys(both: Both)
     first, second, third = both.server.requests
     assert job.created
     assert first.body == second.body == third.body
+
+
+async def test_whoever_stops_listening_by_a_blocking_client_leaves_no_connection_open(both: Both) -> None:
+    left = asyncio.Event()
+
+    async def act(exchange: Exchange) -> None:
+        await exchange.send(STREAM_HEAD, chunk(event(1, "submitted").decode()))
+        await exchange.gone()
+        left.set()
+
+    def first(client: Client) -> int | None:
+        for one in client.job(JOB).events():
+            return one.seq
+        return None
+
+    assert await both.blocking(first, act) == 1
+    async with asyncio.timeout(5):
+        await left.wait()
+
+
+async def test_a_blocking_client_may_be_used_on_a_thread_that_has_a_loop() -> None:
+    pages = iter(["7", None])
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        step = {"seq": 1, "at": AT, "event": "submitted", "run": 0, "note": ""}
+        items = [step] if "history" in request.url.path else []
+        return httpx2.Response(200, json={"items": items, "next": next(pages, None)})
+
+    with Client.over(httpx2.Client(transport=httpx2.MockTransport(answer), base_url="http://h")) as client:
+        assert [step.seq for step in client.job(JOB).history()] == [1, 1]
+        with pytest.raises(StopIteration):
+            next(client.find())
+
+
+def test_a_call_that_would_wait_for_a_loop_is_a_fault_and_not_a_hang() -> None:
+    async def waits() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waited for an event loop"):
+        finished(waits())

@@ -12,8 +12,8 @@ from tidegate.core.problem_kinds import INTERNAL, KINDS, RAISED, Kind
 from tidegate.errors import ServiceError, TidegateError
 from tidegate.http import problems as wire
 from tidegate.http.problems import refusal_of
+from tidegate.sdk.exchange import Answer, Request
 from tidegate.sdk.problems import error_of, retry_after
-from tidegate.sdk.steps import Answer, Request
 
 ASKED = Request(method="POST", path="/jobs/x/retry", job_id="x", key="k")
 SLUGS = sorted(RAISED)

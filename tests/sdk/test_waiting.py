@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.sdk.playing import Came, Later, Play, refused, said
+from tests.sdk.playing import Came, Later, Open, Play, Read, Step, refused, said
 from tidegate.core.job import Status
 from tidegate.errors import JobNotFound, RateLimited, ResultTimeout, ServiceError
-from tidegate.sdk.steps import Answer, Broken, Open, Read, Step
-from tidegate.sdk.waiting import ended, events
+from tidegate.sdk.exchange import Answer, Broken
+from tidegate.sdk.waiting import ended, events, feed
 
 JOB = "01890a5d-ac96-774b-bcce-b302099a8057"
 AT = "2026-01-01T00:00:00Z"
@@ -205,12 +205,27 @@ def test_what_a_stream_says_of_itself_is_no_event() -> None:
     assert _heard(STREAM, notice + event(1, "submitted"), None, DONE)[0] == [1]
 
 
-def test_a_server_that_stays_away_is_told_after_three_tries() -> None:
+def test_a_server_that_was_never_there_is_told_after_three_tries() -> None:
     with pytest.raises(ServiceError):
-        _heard(STREAM, event(1, "submitted"), BROKEN, BROKEN, BROKEN)
+        _heard(*[BROKEN] * 3)
     limited = refused(429, "rate-limited", retry_after=10)
     with pytest.raises(RateLimited):
         _heard(limited, limited, limited)
+
+
+@pytest.mark.parametrize("end", [BROKEN, None])
+def test_a_server_that_restarts_is_followed_again_and_one_that_stays_away_is_told_after_half_a_minute(
+    end: Broken | None,
+) -> None:
+    looked = [] if end else [BROKEN] * 3  # a stream that ended well makes one look
+    begun = (STREAM, event(1, "submitted"), end, *looked)
+    seqs, play = _heard(*begun, *[BROKEN] * 4, STREAM, event(2, "succeeded"), None, DONE)
+    assert seqs == [1, 2]
+    assert play.clock.monotonic() > 10
+    away = Play([*begun, *[BROKEN] * 50])
+    with pytest.raises(ServiceError):
+        list(away.each(events(away.means(), JOB)))
+    assert 30 <= away.clock.monotonic() <= 65
 
 
 def test_a_stream_that_lasts_may_break_as_often_as_it_likes() -> None:
@@ -222,6 +237,23 @@ def test_a_stream_that_lasts_may_break_as_often_as_it_likes() -> None:
 def test_where_there_is_no_stream_that_is_said(nothing: Answer) -> None:
     with pytest.raises(ServiceError, match="no stream of events"):
         _heard(nothing)
+
+
+def test_the_feed_goes_on_where_it_broke_and_says_where_steps_were_missed() -> None:
+    told = {"job_id": JOB, "type": "t", "seq": 1, "at": AT, "event": "submitted", "run": 0, "note": ""}
+    step = f"id: p-1\n\nid: p-2\nevent: submitted\ndata: {json.dumps(told)}\n\n".encode()
+    reset = b'id: p-9\nevent: reset\ndata: {"event": "reset"}\n\n'
+    play = Play([STREAM, step, BROKEN, STREAM, reset, None, *[BROKEN] * 20])
+    heard: list[str] = []
+
+    async def listen() -> None:
+        async for event in feed(play.means(), "p-0"):
+            heard.append(f"{type(event).__name__} {event.id}")
+
+    with pytest.raises(ServiceError):
+        play.run(listen())
+    assert heard == ["FeedEvent p-2", "FeedReset p-9"]
+    assert [request.headers["Last-Event-ID"] for request in play.asked[:3]] == ["p-0", "p-2", "p-9"]
 
 
 def test_an_unknown_job_has_no_events() -> None:

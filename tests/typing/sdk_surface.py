@@ -1,5 +1,6 @@
 """What a user's type checker sees of the Python client. mypy checks this file; nothing runs it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,17 +13,27 @@ from tidegate import RetryPolicy, Status, Steps
 from tidegate.sdk import (
     AsyncClient,
     AsyncJobHandle,
+    Attempt,
+    BulkResult,
     Client,
+    FeedEvent,
+    FeedReset,
     JobDetails,
     JobEvent,
     JobHandle,
     JobItem,
     JobStatus,
     JobStep,
+    KeyInfo,
+    Matches,
+    NewKey,
+    NewWebhook,
     Patience,
     QueueInfo,
+    ScheduleDetails,
     Upload,
     UpstreamInfo,
+    WorkerInfo,
 )
 
 POLICY = RetryPolicy(backoff=Steps(delays=(timedelta(seconds=1),)))
@@ -62,6 +73,24 @@ def blocking() -> None:
         assert_type(client.upload(b"x", name="a"), Upload)
         assert_type(client.queues.pause("low", 60), QueueInfo)
         assert_type(client.upstreams.list(), list[UpstreamInfo])
+        _grouped(client)
+
+
+def _grouped(client: Client) -> None:
+    """Its resources."""
+    assert_type(client.schedules.put("s", "0 3 * * *", "report", timezone="UTC", retry=POLICY), ScheduleDetails)
+    assert_type(client.schedules.trigger("s"), JobHandle)
+    assert_type(client.webhooks.create("https://h", ["failed"]), NewWebhook)
+    assert_type(client.webhooks.deliveries("id"), Iterator[JobItem])
+    assert_type(client.webhooks.delete("id"), None)
+    assert_type(client.keys.create("billing", "writer"), NewKey)
+    assert_type(client.bulk.retry(upstream="mail", per_second=20), JobHandle)
+    assert_type(client.bulk.retry(all=True).result(into=BulkResult), BulkResult)
+    assert_type(client.bulk.count("retry", tag="a"), Matches)
+    assert_type(client.job("id").attempts(), list[Attempt])
+    assert_type(client.job("id").status(wait=30), JobStatus)
+    assert_type(client.dead_letters(type="report"), Iterator[JobItem])
+    assert_type(client.events(), Iterator[FeedEvent | FeedReset])
 
 
 async def awaited() -> None:
@@ -78,3 +107,11 @@ async def awaited() -> None:
         assert_type(client.find(), AsyncGenerator[JobItem, None])
         assert_type(await client.upload(Path("a.csv")), Upload)
         assert_type(await client.upstreams.override("mail", "open"), UpstreamInfo)
+        assert_type(await client.schedules.trigger("s"), AsyncJobHandle)
+        assert_type(client.webhooks.deliveries("id"), AsyncGenerator[JobItem, None])
+        assert_type(await client.keys.list(), list[KeyInfo])
+        assert_type(await client.bulk.cancel(tag="a"), AsyncJobHandle)
+        assert_type(await client.workers(), list[WorkerInfo])
+        assert_type(client.events("id"), AsyncGenerator[FeedEvent | FeedReset, None])
+        async with asyncio.TaskGroup() as group:
+            assert_type(await group.create_task(client.queues.show("low")), QueueInfo)

@@ -21,8 +21,8 @@ from tidegate.core.problem_kinds import USER_MISSING
 from tidegate.engines import file_of, shown
 from tidegate.errors import ConfigError, InvalidInput, ServiceError, TidegateError, Unauthenticated
 from tidegate.sdk.connecting import answer
+from tidegate.sdk.exchange import Request
 from tidegate.sdk.problems import error_of, problem_of
-from tidegate.sdk.steps import Request
 
 SERVER_FILE = "server.json"
 LONGEST_USER = 255
@@ -116,14 +116,16 @@ def problem(response: httpx2.Response, path: str) -> TidegateError:
     told = answer(response, response.content)
     said, error = problem_of(told), error_of(told, asked, "the server")
     if said is not None and said.type == USER_MISSING.uri:
-        return InvalidInput("user", "the key is nobody's own: say whom you mean (--user, TIDEGATE_USER)")
+        named = response.request.headers.get("X-User-ID")
+        why = "the key is nobody's own" if named is None else f"{named!r} is no one user"
+        return InvalidInput("user", f"{why}: say whom you mean (--user, TIDEGATE_USER)")
     return Unauthenticated(f"{error} (TIDEGATE_API_KEY)") if isinstance(error, Unauthenticated) else error
 
 
 def _asker(user_id: str | None, *, keyed: bool) -> Mapping[str, str]:
     """Who asks: whom the command or `TIDEGATE_USER` names, else whose the key is, else the name of the account.
 
-    So an operator's key that is nobody's own shows everybody's jobs.
+    So an operator's key that is nobody's own shows everybody's jobs, as `*` does.
     """
     asker = user_id or os.environ.get("TIDEGATE_USER", "")
     if keyed and not asker:
@@ -211,7 +213,7 @@ def _lives(pid: int) -> bool:
 
 @asynccontextmanager
 async def _in_process(*, making: bool) -> AsyncIterator[httpx2.ASGITransport]:
-    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0, log_level="error", auth="none")
+    settings = load(limit_user_per_hour=0, limit_ip_per_minute=0, log_level="error", auth="none", auth_role="admin")
     file = missing(settings)
     if file is not None and not making:
         raise ConfigError(f"no store here: there is no {file} (TIDEGATE_DATA_DIR={settings.data_dir}), and no server")

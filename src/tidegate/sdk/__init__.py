@@ -1,38 +1,51 @@
 """The client of the HTTP API, for programs in Python: blocking and async, the same calls under the same names.
 
-What a call does is written once, as a plan without I/O (`steps`); `blocking` and `awaiting` carry plans out. The names
-load when they are first used: `__init__.pyi` lists them for type checkers.
+What a call does is written once, as a coroutine over a `Line` (`exchange`); the blocking client finishes it on the
+spot, the other one awaits it (`lines`, `resources`).
 """
 
-from importlib import import_module
-
-_PLACES = {
-    "Artifact": "values",
-    "AsyncClient": "async_client",
-    "AsyncJobHandle": "async_client",
-    "Client": "client",
-    "JobDetails": "values",
-    "JobEvent": "values",
-    "JobHandle": "client",
-    "JobItem": "values",
-    "JobStatus": "values",
-    "JobStep": "values",
-    "JobTypeInfo": "values",
-    "Overridden": "values",
-    "Patience": "asking",
-    "Progress": "values",
-    "QueueInfo": "values",
-    "Transition": "values",
-    "Upload": "values",
-    "UpstreamInfo": "values",
-    "Usage": "values",
-}
+from tidegate.sdk.asking import Patience
+from tidegate.sdk.bulk import BulkResult, Matches, NotDone
+from tidegate.sdk.client import AsyncClient, AsyncJobHandle, Client, JobHandle
+from tidegate.sdk.keys import KeyInfo, NewKey
+from tidegate.sdk.queues import QueueInfo
+from tidegate.sdk.schedules import ScheduleDetails, ScheduleInfo
+from tidegate.sdk.upstreams import Budgeted, BudgetedPerUser, Overridden, Transition, UpstreamInfo
+from tidegate.sdk.values import (
+    Artifact,
+    Attempt,
+    Caller,
+    Counts,
+    FeedEvent,
+    FeedReset,
+    JobDetails,
+    JobEvent,
+    JobItem,
+    JobStatus,
+    JobStep,
+    JobTypeInfo,
+    Progress,
+    Readiness,
+    ServerInfo,
+    Upload,
+    Usage,
+    WorkerInfo,
+)
+from tidegate.sdk.webhooks import NewWebhook, WebhookInfo
 
 __all__ = [
     "Artifact",
     "AsyncClient",
     "AsyncJobHandle",
+    "Attempt",
+    "Budgeted",
+    "BudgetedPerUser",
+    "BulkResult",
+    "Caller",
     "Client",
+    "Counts",
+    "FeedEvent",
+    "FeedReset",
     "JobDetails",
     "JobEvent",
     "JobHandle",
@@ -40,21 +53,23 @@ __all__ = [
     "JobStatus",
     "JobStep",
     "JobTypeInfo",
+    "KeyInfo",
+    "Matches",
+    "NewKey",
+    "NewWebhook",
+    "NotDone",
     "Overridden",
     "Patience",
     "Progress",
     "QueueInfo",
+    "Readiness",
+    "ScheduleDetails",
+    "ScheduleInfo",
+    "ServerInfo",
     "Transition",
     "Upload",
     "UpstreamInfo",
     "Usage",
+    "WebhookInfo",
+    "WorkerInfo",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name from where it lives."""
-    try:
-        place = _PLACES[name]
-    except KeyError:
-        raise AttributeError(f"module 'tidegate.sdk' has no attribute {name!r}") from None
-    return getattr(import_module(f"tidegate.sdk.{place}"), name)

@@ -11,8 +11,8 @@ import msgspec
 from tidegate.clock import Clock, SystemClock, dice
 from tidegate.core.retry import Backoff, Exponential, delay
 from tidegate.errors import ConfigError, ServiceError
+from tidegate.sdk.exchange import Answer, Broken, Line, Request
 from tidegate.sdk.problems import error_of, retry_after
-from tidegate.sdk.steps import Answer, Broken, Plan, Request, Rest, send
 
 T = TypeVar("T")
 
@@ -42,8 +42,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What plans are made with. `where` is what errors call the server."""
+    """What calls are made with. `where` is what errors call the server."""
 
+    line: Line
     where: str
     patience: Patience = field(default_factory=Patience)
     max_wait: timedelta = LONGEST_WAIT
@@ -88,21 +89,20 @@ def _passing(came: Answer | Broken) -> bool:
     return came.status == 429 and retry_after(came.headers) is not None
 
 
-def ask(means: Means, request: Request) -> Plan[Answer]:
+async def ask(means: Means, request: Request) -> Answer:
     """What a server answers in the end; raises what its refusal stands for, and ServiceError where it is away."""
     course = Course(means, request)
     while True:
-        came = yield from send(request)
+        came = await means.line.send(request)
         wait = course.wait(came)
         if wait is None:
             return means.check(came, request)
-        yield Rest(wait)
+        await means.line.rest(wait)
 
 
-def fetch(means: Means, request: Request, kind: type[T]) -> Plan[T]:
+async def fetch(means: Means, request: Request, kind: type[T]) -> T:
     """The value that a server answers with; ServiceError where it is another."""
-    answer = yield from ask(means, request)
-    return decoded(means, answer, kind)
+    return decoded(means, await ask(means, request), kind)
 
 
 def decoded(means: Means, answer: Answer, kind: type[T]) -> T:

@@ -1,58 +1,21 @@
 """What is sent: jobs as JSON, with everything that the API takes and nothing that it does not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final, Protocol, TypedDict, runtime_checkable
+from datetime import timedelta
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from tidegate.core.job import Phase, Status
 from tidegate.core.retry import RetryPolicy
 from tidegate.core.retry_json import policy_to_json
 from tidegate.errors import InvalidInput
+from tidegate.sdk.options import BatchOptions
 
 MOST_JOBS: Final = 500
 """Jobs of one batch."""
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Of one batch, unless it is one job: half of what a server takes."""
-
-
-class BatchOptions(TypedDict, total=False):
-    """What `submit_many` takes for all of its jobs; anything left out is the job type's default.
-
-    `delay` and `timeout` are seconds or timedeltas. See docs/reference/jobs.md.
-    """
-
-    queue: str
-    priority: int
-    run_at: datetime
-    delay: float | timedelta
-    max_attempts: int
-    retry: RetryPolicy
-    timeout: float | timedelta
-    expires_at: datetime
-    tags: Sequence[str]
-
-
-class SubmitOptions(BatchOptions, total=False):
-    """What `submit` takes beside job type and payload."""
-
-    idempotency_key: str
-
-
-class Filters(TypedDict, total=False):
-    """Which jobs `find` gives; `status` may be a phase too, `user` is for operators."""
-
-    status: Status | Phase | str
-    type: str
-    queue: str
-    upstream: str
-    tag: str
-    user: str
-    error: str
-    created_from: datetime
-    created_before: datetime
 
 
 @runtime_checkable
@@ -66,10 +29,19 @@ class Model(Protocol):
 
 def job(job_type: str, payload: object, options: BatchOptions, key: str) -> bytes:
     """The body that asks for one job; raises InvalidInput."""
+    return written({**asked(job_type, payload, options), "idempotency_key": key})
+
+
+def asked(job_type: str, payload: object, options: Mapping[str, object]) -> dict[str, object]:
+    """A job as a server is asked for it; what is not given is left out."""
     given = {name: _told(value) for name, value in options.items() if value is not None}
-    asked = {"type": job_type, "payload": {} if payload is None else payload, **given, "idempotency_key": key}
+    return {"type": job_type, "payload": {} if payload is None else payload, **given}
+
+
+def written(value: Mapping[str, object]) -> bytes:
+    """The body as JSON; raises InvalidInput for a payload that is none."""
     try:
-        return msgspec.json.encode(asked, enc_hook=_hook)
+        return msgspec.json.encode(value, enc_hook=_hook)
     except InvalidInput:
         raise
     except Exception as exc:  # what is no JSON raises TypeError, ValueError, OverflowError, RecursionError ...
@@ -93,25 +65,6 @@ def batches(jobs: Sequence[bytes]) -> Iterator[list[bytes]]:
 def bulk(batch: Sequence[bytes]) -> bytes:
     """The body that asks for a batch: all of it, or nothing."""
     return b'{"mode":"all","jobs":[%b]}' % b",".join(batch)
-
-
-def query(filters: Filters) -> dict[str, str]:
-    """The filters as parameters; raises TypeError for one that there is not."""
-    check_names("find", filters, Filters.__annotations__)
-    given = {name: value for name, value in filters.items() if value is not None}
-    return {name: value.isoformat() if isinstance(value, datetime) else str(value) for name, value in given.items()}
-
-
-def seconds(value: float | timedelta) -> float:
-    """A duration in seconds, as the API has them."""
-    return value.total_seconds() if isinstance(value, timedelta) else value
-
-
-def check_names(verb: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    """A misspelt option would be a silent default."""
-    for name in given:
-        if name not in known:
-            raise TypeError(f"{verb}() has no option {name!r}; it has: {', '.join(sorted(known))}")
 
 
 def _told(value: object) -> object:

@@ -1,233 +1,37 @@
-"""The blocking client."""
+"""The blocking client and the one for asyncio: the same calls under the same names."""
 
-import os
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack, overload
+from typing import Self
 
 import httpx2
 
-from tidegate.core.states import Override
-from tidegate.sdk import calls, connecting, files, health, waiting
-from tidegate.sdk.asking import Means, Patience, fetch
-from tidegate.sdk.blocking import Line
-from tidegate.sdk.bodies import BatchOptions, Filters, SubmitOptions, seconds
-from tidegate.sdk.files import FileLike
-from tidegate.sdk.values import (
-    Artifact,
-    JobDetails,
-    JobEvent,
-    JobItem,
-    JobStatus,
-    JobStep,
-    JobTypeInfo,
-    QueueInfo,
-    Transition,
-    Upload,
-    UpstreamInfo,
-    Usage,
-)
-
-T = TypeVar("T")
+from tidegate.sdk.asking import Patience
+from tidegate.sdk.connecting import Connection, where
+from tidegate.sdk.jobs import HeldJob
+from tidegate.sdk.lines import Awaiting, Blocking
+from tidegate.sdk.resources import Side
+from tidegate.sdk.server import Server
 
 
-class JobHandle:
+class JobHandle(HeldJob[Blocking, "JobHandle"]):
     """A job at a server. `created` is whether this call made it: False where its idempotency key had done so before."""
 
-    def __init__(self, line: Line, means: Means, job_id: str, *, created: bool = False) -> None:
-        self._line = line
-        self._means = means
-        self.id = calls.known(job_id)
-        self.created = created
 
-    def status(self) -> JobStatus:
-        """Where it stands; raises JobNotFound once it is pruned."""
-        return self._line.run(fetch(self._means, waiting.status_of(self.id), JobStatus))
-
-    def details(self) -> JobDetails:
-        """All that is known of it, with its payload, and its result unless that is large."""
-        return self._line.run(calls.details(self._means, self.id))
-
-    @overload
-    def result(self, timeout: float | timedelta | None = None, *, into: type[T]) -> T: ...
-    @overload
-    def result(self, timeout: float | timedelta | None = None, *, into: None = None) -> object: ...
-    def result(self, timeout: float | timedelta | None = None, *, into: type[T] | None = None) -> T | object:
-        """What it returned, as JSON gives it back, or as an `into`; waits for it, 600 s unless said otherwise.
-
-        Raises JobFailed, JobCancelled or ResultTimeout.
-        """
-        wait = seconds(self._means.max_wait if timeout is None else timeout)
-        return self._line.run(calls.result(self._means, self.id, wait, into))
-
-    def cancel(self) -> JobStatus:
-        """Cancel it, or ask its run to stop; raises IllegalTransition once it has ended."""
-        return self._line.run(calls.act(self._means, self.id, "cancel"))
-
-    def retry(self) -> JobStatus:
-        """Queue it again, as if new; raises IllegalTransition unless it failed or was cancelled."""
-        return self._line.run(calls.act(self._means, self.id, "retry"))
-
-    def dismiss(self) -> JobStatus:
-        """Take it off the dead letters; raises IllegalTransition unless it failed."""
-        return self._line.run(calls.act(self._means, self.id, "dismiss"))
-
-    def history(self) -> list[JobStep]:
-        """Its steps, oldest first."""
-        return self._line.run(calls.history(self._means, self.id))
-
-    def usage(self) -> list[Usage]:
-        """What its runs spent on models, call by call."""
-        return self._line.run(calls.usage(self._means, self.id))
-
-    def artifacts(self) -> list[Artifact]:
-        """The files that it made, once it has succeeded."""
-        return self._line.run(calls.artifacts(self._means, self.id))
-
-    def download(self, path: str, to: str | os.PathLike[str]) -> Path:
-        """Save one of its files as `to`, or in that folder; where it is. Raises ArtifactNotFound."""
-        return self._line.run(files.download(self._means, self.id, path, to))
-
-    def events(self, after: int = 0) -> Iterator[JobEvent]:
-        """Its steps and its progress as they happen, from behind step `after` to its end; lost streams are resumed."""
-        return self._line.each(waiting.events(self._means, self.id, after))
-
-    def __repr__(self) -> str:
-        return f"<job {self.id}>"
+class AsyncJobHandle(HeldJob[Awaiting, "AsyncJobHandle"]):
+    """A `JobHandle` whose calls are awaited."""
 
 
-class Queues:
-    """The queues of a server."""
-
-    def __init__(self, line: Line, means: Means) -> None:
-        self._line = line
-        self._means = means
-
-    def list(self) -> list[QueueInfo]:
-        """All of them, by name."""
-        return self._line.run(health.queues(self._means))
-
-    def show(self, name: str) -> QueueInfo:
-        """One of them; raises InvalidInput for one that is not known."""
-        return self._line.run(health.queue(self._means, name))
-
-    def pause(self, name: str, last: float | timedelta | None = None) -> QueueInfo:
-        """Claim none of its jobs, for so long or until it is resumed."""
-        return self._line.run(health.pause(self._means, name, last))
-
-    def resume(self, name: str) -> QueueInfo:
-        """Claim its jobs again, a few at first."""
-        return self._line.run(health.resume(self._means, name))
-
-
-class Upstreams:
-    """The upstreams of a server."""
-
-    def __init__(self, line: Line, means: Means) -> None:
-        self._line = line
-        self._means = means
-
-    def list(self) -> list[UpstreamInfo]:
-        """All of them, by name."""
-        return self._line.run(health.upstreams(self._means))
-
-    def show(self, name: str) -> UpstreamInfo:
-        """One of them; raises InvalidInput for one that is not known."""
-        return self._line.run(health.upstream(self._means, name))
-
-    def history(self, name: str) -> Sequence[Transition]:
-        """Its changes, newest first."""
-        return self._line.run(health.changes(self._means, name))
-
-    def override(self, name: str, state: Override | str, last: float | timedelta | None = None) -> UpstreamInfo:
-        """Decide for the fleet whether it is called, for so long or until the word is cleared."""
-        return self._line.run(health.override(self._means, name, state, last))
-
-    def clear(self, name: str) -> UpstreamInfo:
-        """Let the breaker decide again."""
-        return self._line.run(health.clear(self._means, name))
-
-    def reset(self, name: str) -> UpstreamInfo:
-        """Close the breaker now, and ramp up."""
-        return self._line.run(health.reset(self._means, name))
-
-
-class Client:
+class Client(Server[Blocking, JobHandle]):
     """A Tidegate server, as one user or one API key sees it; threads may share it.
 
     What is not given is read from `TIDEGATE_URL`, `TIDEGATE_USER` and `TIDEGATE_API_KEY`. `timeout` is seconds that a
     server may be silent. Raises ConfigError.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        user_id: str | None = None,
-        api_key: str | None = None,
-        timeout: float = 10,
-        patience: Patience | None = None,
-    ) -> None:
-        to = connecting.connection(url, user_id, api_key)
-        http = httpx2.Client(base_url=to.url, headers=to.headers, timeout=timeout)
-        self._set_up(Line(http), connecting.means(to.where, patience or Patience()))
-
     @classmethod
     def over(cls, http: httpx2.Client, patience: Patience | None = None) -> Self:
         """On an httpx2 client of your own, which has the server's URL and the headers that tell who asks."""
-        made = cls.__new__(cls)
-        made._set_up(Line(http), connecting.means(connecting.where(str(http.base_url)), patience or Patience()))
-        return made
-
-    def _set_up(self, line: Line, means: Means) -> None:
-        self._line = line
-        self._means = means
-        self.queues = Queues(line, means)
-        self.upstreams = Upstreams(line, means)
-
-    def submit(self, job_type: str, payload: object = None, **options: Unpack[SubmitOptions]) -> JobHandle:
-        """Accept a job, durably, and return at once. Without an idempotency key it gets one of its own.
-
-        Raises InvalidInput, IdempotencyConflict, RateLimited, UpstreamOpen, ServiceError; TypeError for an option
-        that there is not.
-        """
-        made = self._line.run(calls.submit(self._means, job_type, payload, options))
-        return JobHandle(self._line, self._means, made.job_id, created=made.created)
-
-    def submit_many(
-        self, job_type: str, payloads: Sequence[object], *, keys: Sequence[str] = (), **options: Unpack[BatchOptions]
-    ) -> list[JobHandle]:
-        """Accept a job for each payload, 500 at a time; `keys` are their idempotency keys, one each, or none.
-
-        Where it raises, batches before may have been accepted: ask again under the same keys.
-        """
-        made = self._line.run(calls.submit_many(self._means, job_type, payloads, keys, options))
-        return [JobHandle(self._line, self._means, one.job_id, created=one.created) for one in made]
-
-    def job(self, job_id: str) -> JobHandle:
-        """The handle of a job submitted earlier, or elsewhere; whether there is one, its methods tell.
-
-        Raises JobNotFound for what is no id.
-        """
-        return JobHandle(self._line, self._means, job_id)
-
-    def find(self, **filters: Unpack[Filters]) -> Iterator[JobItem]:
-        """Every job that fits, newest first, read page by page."""
-        return self._line.each(calls.find(self._means, filters))
-
-    def job_types(self) -> list[JobTypeInfo]:
-        """The job types that the server knows."""
-        return self._line.run(calls.job_types(self._means))
-
-    def upload(self, file: FileLike, *, name: str | None = None) -> Upload:
-        """Upload the file at a path, or these bytes; its `file` goes into a payload."""
-        return self._line.run(files.upload(self._means, file, name))
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._line.http.close()
+        return cls._on(Blocking(http), where(str(http.base_url)), patience)
 
     def __enter__(self) -> Self:
         return self
@@ -237,5 +41,35 @@ class Client:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<client of {self._means.where}>"
+    @staticmethod
+    def _line(to: Connection, timeout: float) -> Blocking:
+        return Blocking.to(to, timeout)
+
+    @staticmethod
+    def _held(side: Side[Blocking, JobHandle], job_id: str, created: bool) -> JobHandle:
+        return JobHandle(side, job_id, created)
+
+
+class AsyncClient(Server[Awaiting, AsyncJobHandle]):
+    """A `Client` whose calls are awaited; tasks may share it."""
+
+    @classmethod
+    def over(cls, http: httpx2.AsyncClient, patience: Patience | None = None) -> Self:
+        """On an httpx2 client of your own, which has the server's URL and the headers that tell who asks."""
+        return cls._on(Awaiting(http), where(str(http.base_url)), patience)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @staticmethod
+    def _line(to: Connection, timeout: float) -> Awaiting:
+        return Awaiting.to(to, timeout)
+
+    @staticmethod
+    def _held(side: Side[Awaiting, AsyncJobHandle], job_id: str, created: bool) -> AsyncJobHandle:
+        return AsyncJobHandle(side, job_id, created)

@@ -11,7 +11,7 @@ import httpx2
 
 from tidegate.errors import ConfigError
 from tidegate.sdk.asking import LONGEST_WAIT, Means, Patience
-from tidegate.sdk.steps import Answer, Open, Request
+from tidegate.sdk.exchange import Answer, Line, Request
 
 URL: Final = "TIDEGATE_URL"
 USER: Final = "TIDEGATE_USER"
@@ -54,18 +54,23 @@ def connection(url: str | None, user_id: str | None, api_key: str | None) -> Con
     return Connection(url=address, headers=headers)
 
 
-def means(where: str, patience: Patience) -> Means:
-    """What plans are made with; raises ConfigError for a wait that is none."""
+def means(line: Line, where: str, patience: Patience) -> Means:
+    """What calls are made with; raises ConfigError for a wait that is none."""
+    return Means(line=line, where=where, patience=patience, max_wait=longest_wait())
+
+
+def longest_wait() -> timedelta:
+    """What a result is waited for unless said otherwise; raises ConfigError."""
     text = os.environ.get(MAX_WAIT, "")
     if not text:
-        return Means(where=where, patience=patience)
+        return LONGEST_WAIT
     try:
         longest = timedelta(seconds=float(text))
     except (ValueError, OverflowError):
         longest = timedelta(0)
     if longest <= timedelta(0):
         raise ConfigError(f"{MAX_WAIT}: a number of seconds above 0, such as {LONGEST_WAIT.total_seconds():g}")
-    return Means(where=where, patience=patience, max_wait=longest)
+    return longest
 
 
 def where(url: str) -> str:
@@ -75,16 +80,15 @@ def where(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
-def built(http: httpx2.Client | httpx2.AsyncClient, step: Request | Open) -> httpx2.Request:
+def built(http: httpx2.Client | httpx2.AsyncClient, request: Request) -> httpx2.Request:
     """The request as it is sent."""
-    asked, timeout = (step, http.timeout) if isinstance(step, Request) else (step.request, _silent(http, step.silence))
     return http.build_request(
-        asked.method,
-        asked.path,
-        params=dict(asked.query) or None,
-        headers=dict(asked.headers),
-        content=asked.content,
-        timeout=timeout,
+        request.method,
+        request.path,
+        params=dict(request.query) or None,
+        headers=dict(request.headers),
+        content=request.content,
+        timeout=http.timeout if request.silence is None else _silent(http, request.silence),
     )
 
 

@@ -10,7 +10,7 @@ from tidegate import clock
 from tidegate.core.paths import check_path
 from tidegate.errors import ArtifactNotFound, InvalidInput
 from tidegate.sdk.asking import Course, Means, fetch
-from tidegate.sdk.steps import Answer, Broken, Open, Plan, Request, Rest, do, read, send
+from tidegate.sdk.exchange import Answer, Body, Broken, Request
 from tidegate.sdk.values import Upload
 
 FileLike: TypeAlias = str | os.PathLike[str] | bytes
@@ -22,44 +22,47 @@ QUIET: Final = 30.0
 UNNAMED: Final = "upload"
 
 
-def upload(means: Means, file: FileLike, name: str | None) -> Plan[Upload]:
+async def upload(means: Means, file: FileLike, name: str | None) -> Upload:
     """Upload it. A repeat makes a second upload of the same, which nobody names and which is swept in time."""
-    data = file if isinstance(file, bytes) else (yield from do(partial(_held, file)))
+    data = file if isinstance(file, bytes) else await means.line.do(partial(_held, file))
     called = name or (UNNAMED if isinstance(file, bytes) else Path(file).name)
     headers = {"Content-Type": "application/octet-stream", "X-File-Name": quote(called, safe="")}
     request = Request(method="POST", path="/uploads", headers=headers, content=data, repeatable=True)
-    return (yield from fetch(means, request, Upload))
+    return await fetch(means, request, Upload)
 
 
-def download(means: Means, job_id: str, path: str, to: str | os.PathLike[str]) -> Plan[Path]:
+async def download(means: Means, job_id: str, path: str, to: str | os.PathLike[str]) -> Path:
     """Save a job's artifact as `to`, or below it where that is a folder; where it is. Raises ArtifactNotFound."""
     target = _target(path, Path(to))
-    request = Request(method="GET", path=f"/jobs/{job_id}/artifacts/{_checked(job_id, path)}", job_id=job_id)
+    place = f"/jobs/{job_id}/artifacts/{_checked(job_id, path)}"
+    request = Request(method="GET", path=place, silence=QUIET, job_id=job_id)
     course, part = Course(means, request), Part(target)
     try:
         while True:
-            came = yield from send(Open(request=request, silence=QUIET))
-            if isinstance(came, Answer) and came.well:
-                came = yield from _saved(came, part)
+            async with means.line.open(request) as body:
+                came = await _saved(means, body, part)
             wait = course.wait(came)
             if wait is None:
                 means.check(came, request)
-                yield from do(part.keep)
+                await means.line.do(part.keep)
                 return target
-            yield Rest(wait)
+            await means.line.rest(wait)
     finally:
         part.drop()
 
 
-def _saved(came: Answer, part: "Part") -> Plan[Answer | Broken]:
-    yield from do(part.begin)
+async def _saved(means: Means, body: Body, part: "Part") -> Answer | Broken:
+    """The refusal, or the answer once all of it is saved."""
+    if isinstance(body.head, Broken) or not body.head.well:
+        return body.head
+    await means.line.do(part.begin)
     while True:
-        piece = yield from read()
+        piece = await body.read()
         if piece is None:
-            return came
+            return body.head
         if isinstance(piece, Broken):
             return piece
-        yield from do(partial(part.write, piece))
+        await means.line.do(partial(part.write, piece))
 
 
 class Part:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from tidegate import errors
 from tidegate.core.problem_kinds import RAISED
 from tidegate.errors import ServiceError, TidegateError
-from tidegate.sdk.steps import Answer, Request
+from tidegate.sdk.exchange import Answer, Request
 
 LONGEST_TEXT: Final = 2_000
 """Characters of a server's text that an exception repeats."""
@@ -39,6 +39,7 @@ class Problem(msgspec.Struct):
     job_status: str = ""
     error: str = ""
     upstream: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ _MAKERS: Final[Mapping[type[TidegateError], Callable[[Refused], TidegateError]]]
     errors.IllegalTransition: _transition,
     errors.RateLimited: lambda r: errors.RateLimited(r.said.detail, retry_after=r.retry_after, limit=r.said.limit),
     errors.UpstreamOpen: lambda r: errors.UpstreamOpen(r.said.upstream, retry_after=r.retry_after),
+    errors.BudgetSpent: lambda r: errors.BudgetSpent(r.said.upstream, retry_after=r.retry_after, until=r.said.until),
     errors.WebhookError: lambda r: errors.WebhookError(r.said.detail, code=r.said.error or "webhook_failed"),
     errors.ServiceError: lambda r: errors.ServiceError(r.said.detail, status=r.status),
     errors.JobFailed: _failed,

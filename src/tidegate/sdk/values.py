@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
+from tidegate.core.access import Role
 from tidegate.core.job import Phase, Status
 from tidegate.core.query import Event
-from tidegate.core.states import Override, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class JobStatus:
 class JobItem(JobStatus):
     """A job in a list."""
 
+    user_id: str
     type: str
     queue: str
     upstream: str | None
@@ -58,7 +60,6 @@ class JobItem(JobStatus):
 class JobDetails(JobItem):
     """All that is known of a job. `retry` is its policy, `timeout` the seconds of one run."""
 
-    user_id: str
     idempotency_key: str | None
     request_id: str
     retry: dict[str, object]
@@ -104,6 +105,22 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEvent(JobStep):
+    """A step of one of the jobs that one may see. Whoever comes back with its `id` goes on behind it."""
+
+    id: str
+    job_id: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReset:
+    """Steps may have been missed before this one: read lists anew."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """One call to a model: `cost` in millionths of a US dollar, None where the price is not known."""
 
@@ -112,6 +129,24 @@ class Usage:
     input_tokens: int
     output_tokens: int
     cost: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One run of a job, its `run`th; `counted` is whether it is held against `max_attempts`, None where not known yet.
+
+    `note` is a failure's code, a refund's cause or a cancel's note. `reclaimed`: its lease was taken over from its
+    worker. `usage` is None while the artifact store is away.
+    """
+
+    run: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Literal["running", "succeeded", "retried", "deferred", "failed", "cancelled"]
+    note: str
+    counted: bool | None
+    reclaimed: bool
+    usage: list[Usage] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,59 +184,72 @@ class JobTypeInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overridden:
-    """An operator's word that holds for the whole fleet."""
+class WorkerInfo:
+    """A worker: `running` of its `slots` are taken. `state` is live, silent, stopped or lost.
 
-    state: Override
-    author: str
-    since: datetime
-    until: datetime | None
+    A silent one, which is `stale`, holds leases and is not heard of.
+    """
+
+    id: str
+    state: str
+    stale: bool
+    last_seen_at: datetime | None
+    host: str | None
+    pid: int | None
+    started_at: datetime | None
+    version: str | None
+    slots: int | None
+    running: int | None
+    queues: list[str]
+    types: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamInfo:
-    """The health of an upstream; `limit` is how many jobs may run at once, None for any number."""
+class Counts:
+    """How many jobs stand where, in the whole store; docs/reference/http.md says what each counts."""
+
+    total_jobs: int
+    active_jobs: int
+    completed_jobs: int
+    failed_jobs: int
+    dead_letter_jobs: int
+    cancelled_jobs: int
+    queue_length: int
+    retry_queue_length: int
+    dlq_length: int
+    workers: int
+    oldest_ready_age: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What a server works on. `warnings` say what a person should look at, such as a queue that no worker serves."""
+
+    status: str
+    engine: str
+    engine_version: str
+    schema_version: str
+    durability: str
+    artifacts: str
+    oldest_ready_age: float
+    workers: int
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """What a server is, and where its documents are."""
 
     name: str
-    state: State
-    until: datetime | None
-    why: str
-    rules: str
-    parents: list[str]
-    limit: int | None
-    faults: int
-    opens: int
-    waiting: int
-    running: int
-    override: Overridden | None
+    version: str
+    docs: str
+    openapi: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
-    """A change of a breaker, or an operator's word; `author` is "" where nobody but the breaker decided."""
+class Caller:
+    """Who asks, as the server sees it. `name` is "" and `user_id` None while no key is asked for."""
 
-    at: datetime
-    to: str
-    why: str
-    until: datetime | None
-    author: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueInfo:
-    """A queue: its jobs by where they stand, and whether it is paused."""
-
+    role: Role
     name: str
-    paused: bool
-    paused_at: datetime | None
-    resumes_at: datetime | None
-    why: str
-    consecutive_errors: int
-    last_error_at: datetime | None
-    waiting: int
-    ready: int
-    running: int
-    dead_letters: int
-    depth: int
-    oldest_ready_age: float | None
-    throughput: float | None
+    user_id: str | None

@@ -1,180 +1,134 @@
 """Waiting for a job: its events while there is a stream of them, and looks further and further apart where not."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from itertools import chain, repeat
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from tidegate.core.query import Event
-from tidegate.errors import EngineUnavailable, JobNotFound, RateLimited, ResultTimeout, ServiceError, TidegateError
+from tidegate.errors import EngineUnavailable, InvalidInput, RateLimited, ResultTimeout, ServiceError, TidegateError
 from tidegate.sdk.asking import Means, fetch
-from tidegate.sdk.problems import error_of
-from tidegate.sdk.sse import Message, Reader, TooLong
-from tidegate.sdk.steps import Answer, Broken, Emit, Flow, Open, Plan, Request, Rest, read, send
-from tidegate.sdk.values import JobEvent, JobStatus
+from tidegate.sdk.exchange import Request
+from tidegate.sdk.listening import QUIET, SHORTEST, Ear, messages
+from tidegate.sdk.sse import Message
+from tidegate.sdk.values import FeedEvent, FeedReset, JobEvent, JobStatus
+
+T = TypeVar("T")
 
 POLLS: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between looks at a job where there are no events; the last repeats (REQUIREMENTS E11)."""
 
-QUIET: Final = 20.0
-"""Seconds that a stream may be silent: a server gives a sign of life every 15."""
-
-SHORTEST: Final = 1.0
-"""Seconds that a stream must last to be worth another: less is a proxy that cuts it."""
-
 FINAL: Final = frozenset({Event.SUCCEEDED.value, Event.FAILED.value, Event.CANCELLED.value})
 """Names of the events after which a job may have ended. A job that was retried goes on behind one."""
 
-NOTHING_MORE: Final = 204
-"""What is answered where a job has ended and its last step was told: its stream is over before it begins."""
+GRACE: Final = 10.0
+"""Seconds that a server may take beyond the wait that it was asked for."""
 
-_EVENTS: Final = "text/event-stream"
-_NO_STREAM: Final = frozenset({404, 405, 406})
-
-
-def status_of(job_id: str) -> Request:
-    """Asks where a job stands."""
-    return Request(method="GET", path=f"/jobs/{job_id}/status", job_id=job_id)
+RESET: Final = "reset"
 
 
-class Ear:
-    """Listens to one job's events, one connection after another, each from behind the newest event."""
-
-    def __init__(self, means: Means, job_id: str, after: str = "") -> None:
-        self._means = means
-        self._job_id = job_id
-        self._reader = Reader(after)
-        self._begun = 0.0
-        self._heard = False
-
-    @property
-    def worth_another(self) -> bool:
-        """Whether the last connection was a stream, and no proxy's idea of one."""
-        return self._heard and self._means.clock.monotonic() - self._begun >= SHORTEST
-
-    def begin(self, silence: float) -> Plan[TidegateError | None]:
-        """Connect, from behind the newest event; trouble that may pass, or None. Raises other refusals.
-
-        ServiceError where there is no such stream.
-        """
-        self._begun, self._heard = self._means.clock.monotonic(), False
-        last = self._reader.last_id
-        self._reader = Reader(last)
-        headers = {"Accept": _EVENTS, **({"Last-Event-ID": last} if last else {})}
-        path = f"/jobs/{self._job_id}/events"
-        request = Request(method="GET", path=path, headers=headers, job_id=self._job_id)
-        came = yield from send(Open(request=request, silence=silence))
-        if isinstance(came, Broken):
-            return self._broken(came.why)
-        if came.status == NOTHING_MORE:
-            return None
-        if not came.well or not came.headers.get("content-type", "").startswith(_EVENTS):
-            return self._refused(came, request)
-        return None
-
-    def hear(self) -> Plan[list[Message] | TidegateError | None]:
-        """The next events, perhaps none; None at the end of the stream, or how it broke."""
-        piece = yield from read()
-        if piece is None:
-            return None
-        if isinstance(piece, Broken):
-            return self._broken(piece.why)
-        self._heard = True
-        try:
-            return list(self._reader.feed(piece))
-        except TooLong:
-            return self._broken("an event is too long")
-
-    def _broken(self, why: str) -> ServiceError:
-        return ServiceError(f"{self._means.where}: there is no stream of events, or it broke off ({why})")
-
-    def _refused(self, came: Answer, request: Request) -> TidegateError:
-        error = error_of(came, request, self._means.where)
-        if came.well or (came.status in _NO_STREAM and not isinstance(error, JobNotFound)):
-            raise ServiceError(f"{self._means.where} gives no stream of events", status=came.status)
-        if came.status == 429 or came.status >= 500:
-            return error
-        raise error
+def status_of(job_id: str, wait: float | None = None) -> Request:
+    """Asks where a job stands, or where it will stand once it has ended, or after so many seconds."""
+    path = f"/jobs/{job_id}/status"
+    if wait is None:
+        return Request(method="GET", path=path, job_id=job_id)
+    return Request(method="GET", path=path, query={"wait": f"{wait:f}"}, silence=wait + GRACE, job_id=job_id)
 
 
-def ended(means: Means, job_id: str, timeout: float) -> Plan[JobStatus]:
+async def ended(means: Means, job_id: str, timeout: float) -> JobStatus:
     """The job once it has ended; raises ResultTimeout, and what the first look raises.
 
     Later looks may fail: a server that restarts meanwhile has not lost the job. What the last one met is raised.
     """
     now = means.clock.monotonic
     deadline, polls, listening = now() + timeout, chain(POLLS, repeat(POLLS[-1])), True
-    ear = Ear(means, job_id)
-    status, trouble = (yield from fetch(means, status_of(job_id), JobStatus)), None
+    ear = _ear(means, job_id)
+    status, trouble = await fetch(means, status_of(job_id), JobStatus), None
     while not status.status.finished:
         left = deadline - now()
         if left <= 0:
             raise trouble or ResultTimeout(job_id, status.status)
         if listening and left >= SHORTEST:
-            listening = yield from _listened(means, ear, deadline)
+            listening = await _listened(means, ear, deadline)
         else:
-            yield Rest(min(next(polls), left))
-        looked = yield from _looked(means, job_id)
+            await means.line.rest(min(next(polls), left))
+        looked = await _looked(means, job_id)
         status, trouble = (looked, None) if isinstance(looked, JobStatus) else (status, looked)
     return status
 
 
-def events(means: Means, job_id: str, after: int = 0) -> Flow[JobEvent]:
+async def events(means: Means, job_id: str, after: int = 0) -> AsyncGenerator[JobEvent, None]:
     """What happens to a job, from behind `after` to its end; a stream that breaks is taken up where it was.
 
     Raises what a refusal stands for, JobNotFound once the job is pruned, and ServiceError where there are no events, or
     no server any more.
     """
-    ear, failures = Ear(means, job_id, str(after or "")), 0
+    ear = _ear(means, job_id, str(after or ""))
     while True:
-        trouble = yield from ear.begin(QUIET)
-        while trouble is None:
-            heard = yield from ear.hear()
-            if isinstance(heard, TidegateError):
-                trouble = heard
-            elif heard is None:
-                if (yield from fetch(means, status_of(job_id), JobStatus)).status.finished:
-                    return
-                break
-            else:
-                for event in filter(None, map(_event, heard)):
-                    yield Emit(event)
-        failures = 1 if ear.worth_another else failures + 1
-        if trouble is not None and failures >= means.patience.tries:
-            raise trouble
-        yield Rest(means.pause(failures))
+        async with aclosing(messages(ear)) as heard:
+            async for message in heard:
+                if (event := _read(message, JobEvent)) is not None:
+                    yield event
+        if ear.trouble is None:
+            looked = await _looked(means, job_id)
+            if isinstance(looked, JobStatus) and looked.status.finished:
+                return
+            ear.trouble = looked if isinstance(looked, TidegateError) else None
+        await ear.rest()
 
 
-def _listened(means: Means, ear: Ear, deadline: float) -> Plan[bool]:
+async def feed(means: Means, after: str = "") -> AsyncGenerator[FeedEvent | FeedReset, None]:
+    """Every step of all jobs that one may see, from behind `after` or from now on; it does not end by itself.
+
+    A stream that breaks is taken up where it was; raises as `events` does.
+    """
+    if not (after.isascii() and after.isprintable()):
+        raise InvalidInput("after", "is no id of an event: those are printable ASCII characters")
+    ear = Ear(means, "/events", after=after)
+    while True:
+        async with aclosing(messages(ear)) as heard:
+            async for message in heard:
+                if message.name == RESET:
+                    yield FeedReset(id=message.id)
+                elif (event := _read(message, FeedEvent, id=message.id)) is not None:
+                    yield event
+        await ear.rest()
+
+
+def _ear(means: Means, job_id: str, after: str = "") -> Ear:
+    return Ear(means, f"/jobs/{job_id}/events", after=after, job_id=job_id)
+
+
+async def _listened(means: Means, ear: Ear, deadline: float) -> bool:
     """Listen until the job may have ended, or time is over; whether listening again is worth it."""
     now = means.clock.monotonic
     silence = min(deadline - now(), QUIET)
     try:
-        trouble = yield from ear.begin(silence)
+        async with aclosing(ear.hear(silence)) as heard:
+            async for some in heard:
+                if any(message.name in FINAL for message in some):
+                    return True
+                if deadline - now() < silence * 0.75:
+                    return True  # who reads can't be stopped in time: it comes back with less patience
     except TidegateError:
         return False
-    while trouble is None:
-        if deadline - now() < silence * 0.75:
-            return True  # who reads can't be stopped in time: it comes back with less patience
-        heard = yield from ear.hear()
-        if heard is None or isinstance(heard, TidegateError):
-            break
-        if any(message.name in FINAL for message in heard):
-            return True
     return ear.worth_another
 
 
-def _looked(means: Means, job_id: str) -> Plan[JobStatus | TidegateError]:
+async def _looked(means: Means, job_id: str) -> JobStatus | TidegateError:
     """How the job stands now, or why nobody can tell just now."""
     try:
-        return (yield from fetch(means, status_of(job_id), JobStatus))
+        return await fetch(means, status_of(job_id), JobStatus)
     except (ServiceError, EngineUnavailable, RateLimited) as trouble:
         return trouble
 
 
-def _event(message: Message) -> JobEvent | None:
-    """The event, unless it says nothing of the job: a server may tell of its stream too."""
+def _read(message: Message, kind: type[T], **known: str) -> T | None:
+    """The event, unless it says nothing of a job: a server may tell of its stream too."""
     try:
-        return msgspec.json.decode(message.data, type=JobEvent)
+        told = msgspec.json.decode(message.data, type=dict[str, object])
+        return msgspec.convert({**told, **known}, kind)
     except (msgspec.MsgspecError, ValueError):
         return None
