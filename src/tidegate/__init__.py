@@ -7,6 +7,7 @@ from importlib import import_module
 
 _PLACES = {
     "Abandoned": "errors",
+    "Budget": "core.budget",
     "Context": "context",
     "Defer": "errors",
     "Exponential": "core.retry",
@@ -40,6 +41,7 @@ _PLACES = {
 
 __all__ = [
     "Abandoned",
+    "Budget",
     "Context",
     "Defer",
     "Exponential",

@@ -8,6 +8,7 @@ from tidegate.config import load as load
 from tidegate.context import Context as Context
 from tidegate.context import LocalFile as LocalFile
 from tidegate.context import Result as Result
+from tidegate.core.budget import Budget as Budget
 from tidegate.core.job import Job as Job
 from tidegate.core.job import Lane as Lane
 from tidegate.core.job import Phase as Phase
@@ -33,6 +34,7 @@ from tidegate.requests import JobRequest as JobRequest
 
 __all__ = [
     "Abandoned",
+    "Budget",
     "Context",
     "Defer",
     "Exponential",

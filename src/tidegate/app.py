@@ -266,7 +266,7 @@ class Tidegate:
     async def connected(self) -> AsyncIterator[Self]:
         """Open the store without a worker."""
         settings = self._settings or load()
-        async with open_system(settings, self.registry, self.emit, self.policies) as system:
+        async with open_system(settings, self.registry, self.emit, self.policies, frozenset(self._plans)) as system:
             self._system = system
             try:
                 if self._plans:

@@ -12,7 +12,7 @@ import msgspec
 from tidegate.batching import Batcher
 from tidegate.clock import Clock
 from tidegate.core.ids import is_uuid
-from tidegate.core.job import Body, Job, JobId, NewJob, Status
+from tidegate.core.job import Body, Cancel, Job, JobId, NewJob, Status
 from tidegate.core.ledger import USAGE, Entry
 from tidegate.core.lifecycle import overdue
 from tidegate.core.paths import job_prefix
@@ -33,7 +33,17 @@ from tidegate.errors import (
 from tidegate.handlers import JobType, Registry
 from tidegate.ports import Artifacts, Engine, Transactional
 from tidegate.requests import Builder, JobRequest, fingerprint_of
-from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, JobRef, Replayed, Revived, Submitted, ref
+from tidegate.telemetry.events import (
+    CancelRequested,
+    Dismissed,
+    Emitter,
+    JobRef,
+    Replayed,
+    Revived,
+    Submitted,
+    finished,
+    ref,
+)
 
 RESULT_LIMIT = 64 * 1024 * 1024
 """Bytes of a result that `result` reads into memory; larger ones are read as artifacts."""
@@ -256,7 +266,9 @@ class Client:
             case Cancellation.FINISHED:
                 ended = await self._after_cancel(job_id, user_id)
                 raise IllegalTransition(job.id, ended.status, "cancelled")
-            case Cancellation.CANCELLED | Cancellation.REQUESTED:
+            case Cancellation.CANCELLED:
+                self._to.emit(finished(job, Cancel(), now=self._to.clock.now()))
+            case Cancellation.REQUESTED:
                 self._to.emit(CancelRequested(job=ref(job)))
         return await self._after_cancel(job_id, user_id)
 

@@ -3,14 +3,18 @@
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from tidegate.errors import ConfigError
+
+SHORTEST_KEY = 20
+"""Characters of an administrators' key."""
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -35,6 +39,16 @@ def _listed(value: object) -> object:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _long(key: SecretStr) -> SecretStr:
+    """Refuse a key that could be guessed."""
+    if len(key.get_secret_value()) < SHORTEST_KEY:
+        raise ValueError(
+            f"it has {len(key.get_secret_value())} characters and needs at least {SHORTEST_KEY}: make one with "
+            "`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+        )
+    return key
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 
 
@@ -49,7 +63,9 @@ def _names(*others: str) -> AliasChoices:
 class Settings(BaseSettings):
     """What a process is told at its start. Unknown names given as arguments are errors."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEGATE_", frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(Path("tidegate-data"), description="Folder of the embedded store and local artifacts.")
     engine: str = Field(
@@ -59,11 +75,18 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    metrics_host: str = Field("127.0.0.1", description="Address at which `tidegate worker` tells its metrics.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port for that; 0 picks a free one; unset: it tells none."
+    )
     auth: Literal["keys", "none"] = Field(
         "keys", description="`keys`: as soon as there is an API key, requests need one. `none`: somebody else checks."
     )
-    admin_key: SecretStr | None = Field(
-        None, min_length=20, description="An API key for administrators, to make others with; at least 20 characters."
+    auth_role: Literal["reader", "writer", "operator", "admin"] = Field(
+        "admin", description="What everybody may do where `TIDEGATE_AUTH` is `none`: a role, as API keys have them."
+    )
+    admin_key: Annotated[SecretStr, AfterValidator(_long)] | None = Field(
+        None, description="An API key for administrators, to make others with; at least 20 characters."
     )
     app: str = Field("", description="`module:attribute` of the Tidegate application to serve; empty: built-in types.")
 
@@ -112,6 +135,10 @@ class Settings(BaseSettings):
         20, ge=0, description="Streams of events that a user may have open at a server; 0: no limit."
     )
     limit_streams: int = Field(1_000, ge=0, description="Streams of events that a server has open; 0: no limit.")
+    limit_waits_per_user: int = Field(
+        100, ge=0, description="Long polls that a user may have under way at a server; 0: no limit."
+    )
+    limit_waits: int = Field(1_000, ge=0, description="Long polls that a server has under way; 0: no limit.")
 
     http_receive_timeout: Duration = Field(
         timedelta(seconds=10),
@@ -170,6 +197,20 @@ class Settings(BaseSettings):
         None, validation_alias=_names("TIDEGATE_GROQ_API_KEY", "GROQ_API_KEY"), description="Key at Groq."
     )
     llm_limit: int = Field(3, ge=1, le=10_000, description="Jobs that call the model at once, in the whole fleet.")
+    llm_budget: Decimal = Field(
+        Decimal(0), ge=0, description="US dollars that calls to each model may cost in a window; 0: no limit."
+    )
+    llm_budget_per_user: Decimal = Field(
+        Decimal(0), ge=0, description="US dollars of these that calls for one user's jobs may cost; 0: no limit."
+    )
+    llm_budget_window: Duration = Field(
+        timedelta(days=1), ge=timedelta(seconds=1), description="How long a window is; days begin at midnight UTC."
+    )
+    llm_prices: dict[str, tuple[Decimal, Decimal]] = Field(
+        default_factory=dict,
+        description='Prices by model, where its provider tells no cost: `{"model": ["0.27", "1.10"]}`, US dollars '
+        "per million tokens of input and output.",
+    )
     llm_timeout: Duration = Field(
         timedelta(seconds=120),
         ge=timedelta(seconds=1),

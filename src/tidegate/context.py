@@ -129,7 +129,7 @@ class UpstreamCall(Protocol):
         ...
 
     def spent(self, usage: Spent) -> None:
-        """Add to the ledger of this run."""
+        """Add to the ledger of this run, and to what counts against the budgets of the upstream and the user."""
         ...
 
 
@@ -165,10 +165,10 @@ class Context:
     def upstream(self, name: str, parents: tuple[str, ...] = ()) -> UpstreamCall:
         """A call to an upstream: `async with ctx.upstream("s3"):`, or `with` in a plain function.
 
-        While its breaker is open this raises UpstreamUnavailable: let it through, and the job runs again once the
-        upstream is well, without an attempt used; or catch it, and do without. What the block raises is counted
-        for that upstream, and where it is the upstream's fault, no attempt is used either. `parents` are those it was
-        declared with, unless they are given. Raises ConfigError in a `cpu=True` handler.
+        While its breaker is open, or a budget spent, this raises UpstreamUnavailable: let it through, and the job runs
+        again once the upstream may be called, without an attempt used; or catch it, and do without. What the block
+        raises is counted for that upstream, and where it is the upstream's fault, no attempt is used either. `parents`
+        are those it was declared with, unless they are given. Raises ConfigError in a `cpu=True` handler.
         """
         if self.guard is None:
             raise ConfigError("a cpu=True handler runs in a process of its own: it can't use ctx.upstream")

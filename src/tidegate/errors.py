@@ -14,7 +14,8 @@ TidegateError
 │  ├─ Unauthenticated          no API key was shown, or one that opens nothing
 │  ├─ AccessDenied             the key that was shown may not do that
 │  ├─ RateLimited              over a limit (.retry_after)
-│  └─ UpstreamOpen             the job's upstream is down, and its type takes no new jobs then (.retry_after)
+│  ├─ UpstreamOpen             the job's upstream is down, and its type takes no new jobs then (.retry_after)
+│  └─ BudgetSpent              the user has spent what calls to an upstream may cost (.retry_after, .until)
 ├─ EngineError
 │  ├─ EngineUnavailable        the store can't be reached, or the call's outcome is unknown: try again
 │  ├─ SchemaMismatch           the store's schema is newer or damaged: `tidegate db migrate`
@@ -33,7 +34,8 @@ TidegateError
    ├─ RetryLater               try again after .after, one attempt used
    ├─ GiveUp                   fail for good, with .code
    ├─ Defer                    run again after .after, or once .upstream is well; no attempt used
-   ├─ UpstreamUnavailable      the upstream's breaker is open: let it through, and the job waits (.upstream, .until)
+   ├─ UpstreamUnavailable      the upstream may not be called: let it through, and the job waits (.upstream, .until)
+   │  └─ OutOfBudget           for it is the job's user who has spent the budget there
    └─ Abandoned                the run was cancelled or lost its lease; let it through
 """
 
@@ -150,6 +152,17 @@ class UpstreamOpen(Refused):
         super().__init__(f"{upstream} is temporarily unavailable")
         self.upstream = upstream
         self.retry_after = retry_after
+
+
+class BudgetSpent(Refused):
+    """The user has spent what calls to an upstream may cost; the same request is welcome at `until`."""
+
+    def __init__(self, upstream: str, *, retry_after: timedelta, until: datetime | None = None) -> None:
+        end = f" until {until:%Y-%m-%dT%H:%M:%SZ}" if until else ""
+        super().__init__(f"you have spent your budget for {upstream}: it takes none of your jobs{end}")
+        self.upstream = upstream
+        self.retry_after = retry_after
+        self.until = until
 
 
 class EngineError(TidegateError):
@@ -297,7 +310,7 @@ class Defer(Steer):
 
 
 class UpstreamUnavailable(Steer):
-    """An upstream's breaker is open: the call was not made.
+    """An upstream's breaker is open, or its budget spent: the call was not made.
 
     A handler that lets it through goes back to that upstream's lane and runs again once it is well, without an
     attempt used. `until` is when that may be at the earliest, None where nobody knows.
@@ -309,6 +322,17 @@ class UpstreamUnavailable(Steer):
         super().__init__(f"{upstream} is unavailable")
         self.upstream = upstream
         self.until = until
+
+
+class OutOfBudget(UpstreamUnavailable):
+    """The job's user has spent what calls to the upstream may cost: the call was not made.
+
+    A handler that lets it through runs again when the window of the budget is over, without an attempt used.
+    """
+
+    def __init__(self, upstream: str, until: datetime, budget: str) -> None:
+        super().__init__(upstream, until)
+        self.args = (f"its user has spent the budget of {budget} for {upstream}",)
 
 
 class Abandoned(Steer):

@@ -32,7 +32,7 @@ from tidegate.system_jobs.webhooks.service import Webhooks
 from tidegate.telemetry.events import Emitter
 from tidegate.telemetry.hooks import adopt_uncaught
 from tidegate.telemetry.logs import LogListener, configure, told_at
-from tidegate.upstreams import Policies, Upstreams
+from tidegate.upstreams import UPSTREAM, Policies, Upstreams, gate_of
 from tidegate.upstreams import Reach as Health
 from tidegate.worker.identity import identity
 from tidegate.worker.reaper import settle_overdue
@@ -64,33 +64,39 @@ class System:
 
 @asynccontextmanager
 async def open_system(
-    settings: Settings, registry: Registry, emit: Emitter, policies: Policies | None = None
+    settings: Settings,
+    registry: Registry,
+    emit: Emitter,
+    policies: Policies | None = None,
+    declared: frozenset[str] = frozenset(),
 ) -> AsyncIterator[System]:
-    """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError."""
+    """Open the engine and the artifact store and put a client on them; raises ConfigError or EngineError.
+
+    `declared` are the keys of the schedules that the application's code declares.
+    """
     policies = (policies or Policies()).beside(job_type.lane for job_type in registry)
-    registry = registry.copy()  # the system's own job types are no part of the application's
     artifacts = open_artifacts(artifact_settings(settings))
     await warm_up()
-    wall = SystemClock()
     async with (
         open_engine(settings.engine_url) as engine,
         _health(engine, settings, policies, emit) as upstreams,
-        _webhooks(settings, engine, upstreams) as webhooks,
+        _webhooks(settings, engine, upstreams, emit) as webhooks,
     ):
         runtime = Runtime(
             engine=engine,
             upstreams=upstreams,
-            registry=registry,
+            registry=registry.copy(),  # the system's own job types are no part of the application's
             artifacts=artifacts,
             fetch=_fetcher(artifacts),
             sweep_uploads=partial(uploads.sweep_uploads, artifacts),
-            clock=wall,
+            clock=SystemClock(),
             emit=emit,
             dice=clock.dice,
             nonce=clock.token,
             scratch=settings.data_dir.absolute() / "scratch",
             settings=_worker_settings(settings),
             follow=webhooks.book.follow,
+            declared=declared,
         )
         yield _assembled(settings, runtime, artifacts, webhooks)
 
@@ -133,15 +139,18 @@ async def _health(engine: Engine, settings: Settings, policies: Policies, emit: 
         await upstreams.keeper.refresh()
         await upstreams.keeper.declare()
     keeping = asyncio.create_task(upstreams.keeper.work(), name="tidegate-upstreams")
+    paying = asyncio.create_task(upstreams.budgets.work(), name="tidegate-budgets")
     try:
         yield upstreams
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        for duty in (keeping, paying):
+            duty.cancel()
+        await asyncio.gather(keeping, paying, return_exceptions=True)
+        await upstreams.budgets.close()
 
 
 @asynccontextmanager
-async def _webhooks(settings: Settings, engine: Engine, upstreams: Upstreams) -> AsyncIterator[Webhooks]:
+async def _webhooks(settings: Settings, engine: Engine, upstreams: Upstreams, emit: Emitter) -> AsyncIterator[Webhooks]:
     """Who hears of ends, kept for as long as this is open."""
     try:
         egress = Egress(plain=settings.webhook_http, networks=networks(settings.webhook_networks))
@@ -156,6 +165,8 @@ async def _webhooks(settings: Settings, engine: Engine, upstreams: Upstreams) ->
             chance=clock.chance,
             new_id=new_job_id,
             egress=egress,
+            bound=lambda name: upstreams.keeper.bound(gate_of(UPSTREAM, name)),
+            emit=emit,
         )
     )
     async with webhooks.kept():
@@ -235,4 +246,5 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
         grace=settings.grace,
         prune_every=timedelta(seconds=60),
         upload_kept=settings.upload_kept,
+        user_per_hour=settings.limit_user_per_hour,
     )

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tidegate.artifacts import ArtifactSettings, ArtifactStore, open_artifacts
+from tidegate.artifacts.uploads import sweep_uploads
 from tidegate.errors import ArtifactRefused
 
 MIB = 1_048_576
@@ -135,6 +137,37 @@ async def test_what_a_crash_left_half_written_is_invisible_and_goes_with_its_fol
     assert [found.path async for found in store.list("jobs")] == ["jobs/1/a"]
     assert await store.delete_prefix("jobs/1") == 1
     assert not (root / "jobs" / "1").exists()
+
+
+async def test_a_sweep_finds_what_a_crash_left_of_an_upload_at_any_instant_and_leaves_what_is_young(
+    store: ArtifactStore, root: Path
+) -> None:
+    made, written, sealed = (root / "uploads" / ("a" * 32) / (f"{number}" * 36) for number in range(3))
+    for folder in (made, written, sealed):
+        folder.mkdir(parents=True)
+    (written / "data#1").write_bytes(b"half")
+    (sealed / "data").write_bytes(b"whole")
+    (sealed / "meta.json#2").write_bytes(b"{")
+    (root / "probes").mkdir()
+    for name in ("0123", "4567#1"):
+        (root / "probes" / name).write_bytes(b"tidegate")
+    before, now = walk(root), datetime.now(UTC)
+    assert await sweep_uploads(store, now - timedelta(hours=1)) == 0
+    assert walk(root) == before
+    await sweep_uploads(store, now + timedelta(hours=1))
+    assert walk(root) == []
+
+
+async def test_a_sweep_leaves_alone_what_no_write_can_have_made(
+    store: ArtifactStore, root: Path, outside: Path
+) -> None:
+    (root / "uploads").mkdir()
+    (root / "uploads" / "a stranger's file").touch()
+    (root / "probes").symlink_to(outside)
+    (outside / "precious#1").write_bytes(b"too")
+    await sweep_uploads(store, datetime.now(UTC) + timedelta(hours=1))
+    assert (root / "uploads" / "a stranger's file").exists()
+    assert set(contents(outside)) == {"precious", "precious#1"}
 
 
 async def test_deleting_leaves_no_empty_folders(store: ArtifactStore, root: Path) -> None:

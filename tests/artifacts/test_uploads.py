@@ -137,14 +137,17 @@ async def test_a_sweep_removes_the_old_and_keeps_the_rest(store: ArtifactStore) 
     uploads = [await receive(store, chunks(b"x"), incoming(n, user_id=f"u{n}"), limit=LIMIT) for n in (1, 2)]
     await store.put("jobs/1/kept", b"x", content_type="text/plain")
     await store.put("uploads/stranger", b"x", content_type="text/plain")
+    await store.put("probes/left", b"x", content_type="text/plain")
     assert await sweep_uploads(store, datetime.now(UTC) - timedelta(hours=1)) == 0
     assert await resolve(store, uploads[0].reference, user_id="u1") == uploads[0]
+    assert await store.head("probes/left") is not None
     assert await sweep_uploads(store, datetime.now(UTC) + timedelta(hours=1)) == 2
     for number, upload in enumerate(uploads, start=1):
         with pytest.raises(ArtifactNotFound):
             await resolve(store, upload.reference, user_id=f"u{number}")
     assert await paths(store) == ["uploads/stranger"]
     assert await store.head("jobs/1/kept") is not None
+    assert await store.head("probes/left") is None
 
 
 async def test_an_upload_without_its_description_is_not_there_and_is_swept(

@@ -81,9 +81,14 @@ async def test_without_a_server_the_account_asks_whatever_the_key(monkeypatch: p
 
 def test_what_names_a_header_is_said_as_commands_know_it() -> None:
     told = {"content-type": "application/problem+json"}
-    nobody = httpx2.Response(400, headers=told, json={"type": "/problems/user-missing", "detail": "send a header"})
+    missing = {"type": "/problems/user-missing", "detail": "send a header"}
+    nobody, everybody = (
+        httpx2.Response(400, headers=told, json=missing, request=httpx2.Request("GET", "http://here", headers=named))
+        for named in ({}, {"X-User-ID": "*"})
+    )
     keyless = httpx2.Response(401, headers=told, json={"type": "/problems/unauthenticated", "detail": "show a key"})
-    assert "--user, TIDEGATE_USER" in str(problem(nobody, "/jobs"))
+    assert str(problem(nobody, "/jobs")).endswith("nobody's own: say whom you mean (--user, TIDEGATE_USER)")
+    assert str(problem(everybody, "/jobs")).endswith("'*' is no one user: say whom you mean (--user, TIDEGATE_USER)")
     assert str(problem(keyless, "/jobs")) == "show a key (TIDEGATE_API_KEY)"
 
 

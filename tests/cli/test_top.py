@@ -20,11 +20,11 @@ AS_JSON = Desk(user="ada", as_json=True)
 ELSEWHERE = ("TIDEGATE_ENGINE", "REDIS_URL", "DATABASE_URL", "TIDEGATE_URL", "TIDEGATE_ARTIFACTS", "TIDEGATE_APP")
 
 QUEUE = {"name": "default", "paused": False, "ready": 3, "waiting": 1, "running": 2, "dead_letters": 4}
-WORKER = {"host": "box", "pid": 7, "stale": False, "running": 2, "slots": 10, "version": "1", "queues": ["default"]}
+WORKER = {"host": "box", "pid": 7, "state": "live", "running": 2, "slots": 10, "version": "1", "queues": ["default"]}
 GLANCE = Glance(
     queues=[{**QUEUE, "oldest_ready_age": 90.2, "throughput": 12.34}],
     upstreams=[{"name": "openrouter", "state": "open", "until": "2026-01-01T12:00:00Z", "faults": 6}],
-    workers=[WORKER, {"host": None, "pid": 8, "stale": True, "running": None, "slots": None, "queues": []}],
+    workers=[WORKER, {"host": None, "pid": 8, "state": "silent", "running": None, "slots": None, "queues": []}],
 )
 
 

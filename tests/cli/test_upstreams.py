@@ -72,6 +72,12 @@ def test_an_operator_s_word_holds_for_every_later_command_and_is_noted_with_its_
     ]
 
 
+@pytest.mark.parametrize(("budget", "shown"), [(None, ""), ({"spent": 12.5, "dollars": 50.0}, "$12.50 of $50.00")])
+def test_what_is_spent_stands_beside_the_budget(budget: dict[str, float] | None, shown: str) -> None:
+    cells = dict(zip(upstreams.BOARD.columns, upstreams.row({"name": "api", "budget": budget}), strict=True))
+    assert cells["spent"] == shown
+
+
 @pytest.mark.parametrize(
     ("act", "state"), [(upstreams.open_upstream, "open"), (upstreams.close_upstream, "closed"), (upstreams.off, "off")]
 )

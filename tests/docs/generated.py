@@ -6,9 +6,10 @@ A part stands between `<!-- generated: name -->` and `<!-- end -->`.
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-from tests.docs import http_tables, metric_tables, tables
+from tests.docs import client_tables, health_tables, http_tables, metric_tables, tables
 from tests.docs.pages import name_of, pages
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
@@ -20,6 +21,11 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "metrics": metric_tables.metrics,
     "routes": http_tables.routes,
     "problems": http_tables.problems,
+    "rules": health_tables.rules,
+    "faults": health_tables.faults,
+    "client-options": client_tables.options,
+    "client-values": client_tables.values,
+    **{f"calls-{name}": partial(client_tables.calls, kind) for name, kind in client_tables.kinds().items()},
 }
 
 _PART: Final = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

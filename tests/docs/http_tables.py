@@ -45,8 +45,12 @@ def filters() -> set[str]:
     return {one.name for one in operations()["GET", "/jobs"].parameters if one.place == "query"}
 
 
+def kinds() -> set[wire.Kind]:
+    """Every kind of problem."""
+    return {kind for kind in (*vars(wire).values(), *wire.KINDS.values()) if isinstance(kind, wire.Kind)}
+
+
 def problems() -> str:
     """Every kind of problem, by status and type."""
-    kinds = {kind for kind in (*vars(wire).values(), *wire.KINDS.values()) if isinstance(kind, wire.Kind)}
-    ordered = sorted(kinds, key=lambda kind: (kind.status, kind.slug))
+    ordered = sorted(kinds(), key=lambda kind: (kind.status, kind.slug))
     return table(("type", "status", "title"), ((f"`{kind.uri}`", str(kind.status), kind.title) for kind in ordered))

@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.docs import health_tables
 from tests.docs.pages import DOCS, README, Block, blocks, same, section
 from tests.docs.walk import walked
 from tests.e2e.process import ROOT, USER, Served, ended
@@ -34,19 +33,6 @@ def _part(folder: Path, page: Path, heading: str) -> list[Block]:
     part = folder / "part.md"
     part.write_text(section(page, heading), "utf-8")
     return blocks(part)
-
-
-def test_the_page_has_every_number_of_every_rule_set_and_every_fault() -> None:
-    text = BREAKER.read_text("utf-8")
-    assert health_tables.rules() in text
-    assert health_tables.faults() in text
-
-
-def test_the_page_shows_how_long_a_breaker_is_open() -> None:
-    times = API.open_time
-    grown = [min(times.first * times.factor ** max(opening - times.grace, 0), times.cap) for opening in range(1, 7)]
-    shown = ", ".join(f"{length.total_seconds():g}" for length in grown)
-    assert f"{shown} …" in " ".join(section(BREAKER, "## How long it is open").split())
 
 
 async def test_a_refused_job_is_answered_as_the_page_shows(tmp_path: Path) -> None:

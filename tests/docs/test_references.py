@@ -16,6 +16,7 @@ from tidegate.core.lifecycle import LEGAL
 from tidegate.handlers import JobOptions
 from tidegate.http.schemas.jobs import JobItem, JobStatus, JobWhole
 from tidegate.requests import JobRequest
+from tidegate.upstreams import UpstreamOptions
 
 REFERENCE = DOCS / "reference"
 JOBS = REFERENCE / "jobs.md"
@@ -82,6 +83,7 @@ def test_jobs_lists_every_field_where_it_is_shown(heading: str, model: type[JobS
 def test_the_library_page_lists_every_option_and_every_call_of_an_application() -> None:
     page = REFERENCE / "library.md"
     assert set(listed(page, "### Options of `app.job`")) == set(JobOptions.__annotations__)
+    assert set(listed(page, "### Options of `app.upstream`")) == set(UpstreamOptions.__annotations__)
     shown = section(page, "## `Tidegate(settings=None)`")
     calls = {name for name in vars(Tidegate) if not name.startswith("_")} - {"configured", "system"}
     assert {name for name in calls if f"app.{name}" not in shown} == set()

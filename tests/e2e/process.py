@@ -29,6 +29,10 @@ class Served:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def _note(self) -> Path:
+        return self.folder / "data" / "server.json"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What the server and the commands beside it are told."""
         return {
@@ -46,16 +50,24 @@ class Served:
 
     def start(self) -> str:
         """Start it; its address once it listens."""
-        note = self.folder / "data" / "server.json"
-        note.unlink(missing_ok=True)
+        self.launch()
+        return self.address()
+
+    def launch(self) -> None:
+        """Start it, and don't wait."""
+        self._note.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tidegate", *self.words], env=self.environment, stdout=log, stderr=log, cwd=ROOT
             )
+
+    def address(self) -> str:
+        """Its address once it listens."""
+        assert self._process is not None
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self._process.poll() is None:
-            if note.exists():
-                return str(json.loads(note.read_text())["url"])
+            if self._note.exists():
+                return str(json.loads(self._note.read_text())["url"])
             time.sleep(0.02)
         raise AssertionError(f"the server did not come up: {self.log.read_text()[-2000:]}")
 

@@ -31,6 +31,13 @@ async def api(app: Tidegate) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+async def locked(api: httpx2.AsyncClient) -> httpx2.AsyncClient:
+    """The same, asked in nobody's name; a module's settings say that a key is wanted."""
+    del api.headers["X-User-ID"]
+    return api
+
+
 @pytest.fixture(scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
     """Ada's client of one application for all tests that leave no trace in it."""

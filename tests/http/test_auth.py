@@ -1,54 +1,30 @@
-"""Who may do what: roles by route, whose jobs, and that nothing but a key or its session opens anything."""
+"""Who may do what: roles by route, whose jobs, and that nothing but a key opens anything."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi.routing import APIRoute
+from structlog.testing import capture_logs
 
 from tests.http.calls import ADA, BOB, post, problem
 from tests.http.handlers import application
-from tests.http.reach import plain_settings, reached, served
+from tests.http.keyed import ADMIN, guarded, key
+from tests.http.reach import plain_settings, reached
 from tidegate.app import Tidegate
+from tidegate.config import Settings
 from tidegate.core.access import Role
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
 from tidegate.http.guards.auth import NEEDS, OPEN, SAFE
-from tidegate.http.live import streams
 from tidegate.http.openapi import operation_id
 from tidegate.http.server import Server
 
-ADMIN = {"Authorization": "Bearer an-administrators-own-key"}
-
 
 @pytest.fixture
-def app(tmp_path: Path) -> Tidegate:
-    settings = plain_settings(tmp_path / "data").model_copy(update={"admin_key": _secret()})
-    return application(settings)
-
-
-def _secret() -> object:
-    from pydantic import SecretStr
-
-    return SecretStr("an-administrators-own-key")
-
-
-@pytest.fixture
-async def locked(app: Tidegate) -> AsyncIterator[httpx2.AsyncClient]:
-    """An API that wants a key, asked without one."""
-    async with reached(app, worker=False) as client:
-        del client.headers["X-User-ID"]
-        yield client
-
-
-async def _key(api: httpx2.AsyncClient, role: Role, user_id: str | None = None, **more: object) -> dict[str, str]:
-    """The header of a new key."""
-    body = {"name": f"{role} {user_id}", "role": role, "user_id": user_id, **more}
-    made = await api.post("/keys", json=body, headers=ADMIN)
-    assert made.status_code == 201, made.text
-    return {"Authorization": f"Bearer {made.json()['key']}"}
+def settings(settings: Settings) -> Settings:
+    """There is an administrators' key."""
+    return guarded(settings)
 
 
 def _routes() -> list[APIRoute]:
@@ -80,7 +56,7 @@ async def test_a_route_is_closed_without_a_key_and_to_lesser_roles(
     assert bare.headers["www-authenticate"].startswith("Bearer")
     least = NEEDS[str(route.tags[0])][0 if method in SAFE else 1]
     for role in Role:
-        headers = await _key(locked, role, "ada")
+        headers = await key(locked, role, "ada")
         if role.includes(least):
             if not streams:
                 allowed = await locked.request(method, place, headers=headers)
@@ -90,14 +66,14 @@ async def test_a_route_is_closed_without_a_key_and_to_lesser_roles(
 
 
 async def test_a_users_key_sees_its_own_jobs_and_an_operators_sees_all(locked: httpx2.AsyncClient) -> None:
-    ada, bob = await _key(locked, Role.WRITER, "ada"), await _key(locked, Role.WRITER, "bob")
+    ada, bob = await key(locked, Role.WRITER, "ada"), await key(locked, Role.WRITER, "bob")
     job_id = (await locked.post("/jobs", json={"type": "echo"}, headers=ada)).json()["job_id"]
     assert (await locked.get(f"/jobs/{job_id}", headers=ada)).json()["user_id"] == "ada"
     problem(await locked.get(f"/jobs/{job_id}", headers=bob), 404, "job-not-found")
     problem(await locked.post(f"/jobs/{job_id}/cancel", headers=bob), 404, "job-not-found")
     assert (await locked.get("/jobs", headers=bob)).json()["items"] == []
     problem(await locked.get("/jobs", params={"user": "ada"}, headers=bob), 403, "access-denied")
-    for operator in (await _key(locked, Role.OPERATOR), await _key(locked, Role.OPERATOR, "olga")):
+    for operator in (await key(locked, Role.OPERATOR), await key(locked, Role.OPERATOR, "olga")):
         assert (await locked.get(f"/jobs/{job_id}", headers=operator)).status_code == 200
         assert [job["job_id"] for job in (await locked.get("/jobs", headers=operator)).json()["items"]] == [job_id]
         found = await locked.get("/jobs", params={"user": "bob"}, headers=operator)
@@ -106,13 +82,13 @@ async def test_a_users_key_sees_its_own_jobs_and_an_operators_sees_all(locked: h
 
 
 async def test_the_header_impersonates_nobody(locked: httpx2.AsyncClient) -> None:
-    ada = await _key(locked, Role.WRITER, "ada")
+    ada = await key(locked, Role.WRITER, "ada")
     problem(await locked.post("/jobs", json={"type": "echo"}, headers=ada | BOB), 403, "access-denied")
     assert (await locked.post("/jobs", json={"type": "echo"}, headers=ada | ADA)).status_code == 201
 
 
 async def test_a_key_without_a_user_acts_for_those_it_names(locked: httpx2.AsyncClient) -> None:
-    service = await _key(locked, Role.WRITER)
+    service = await key(locked, Role.WRITER)
     problem(await locked.post("/jobs", json={"type": "echo"}, headers=service), 400, "user-missing")
     job_id = (await locked.post("/jobs", json={"type": "echo"}, headers=service | ADA)).json()["job_id"]
     problem(await locked.get(f"/jobs/{job_id}", headers=service | BOB), 404, "job-not-found")
@@ -120,14 +96,14 @@ async def test_a_key_without_a_user_acts_for_those_it_names(locked: httpx2.Async
 
 
 async def test_an_operators_word_bears_the_name_of_its_key(locked: httpx2.AsyncClient) -> None:
-    operator = await _key(locked, Role.OPERATOR)
+    operator = await key(locked, Role.OPERATOR)
     await locked.post("/queues/default/pause", json={}, headers=operator)
     assert (await locked.get("/queues/default", headers=operator)).json()["why"] == "paused by operator None"
 
 
 async def test_a_job_that_acts_on_everybodys_jobs_is_no_users_to_retry(locked: httpx2.AsyncClient) -> None:
     asked = {"action": "cancel", "filter": {"user": "*", "type": "echo"}}
-    operator, ada = await _key(locked, Role.OPERATOR, name="ada"), await _key(locked, Role.WRITER, "ada")
+    operator, ada = await key(locked, Role.OPERATOR, name="ada"), await key(locked, Role.WRITER, "ada")
     for headers in (operator, operator | ADA):
         job_id = (await locked.post("/jobs/actions", json=asked, headers=headers)).json()["job_id"]
         assert (await locked.post(f"/jobs/{job_id}/cancel", headers=operator)).status_code == 200
@@ -137,7 +113,7 @@ async def test_a_job_that_acts_on_everybodys_jobs_is_no_users_to_retry(locked: h
 
 
 async def test_nobody_asks_under_a_name_of_tidegates_own(locked: httpx2.AsyncClient) -> None:
-    service, user = await _key(locked, Role.WRITER), await _key(locked, Role.WRITER, "tidegate.operator.ada")
+    service, user = await key(locked, Role.WRITER), await key(locked, Role.WRITER, "tidegate.operator.ada")
     problem(await locked.get("/jobs", headers=service | {"X-User-ID": "tidegate.operator.ada"}), 403, "access-denied")
     problem(await locked.get("/jobs", headers=user), 403, "access-denied")
 
@@ -151,9 +127,9 @@ async def test_what_is_no_key_opens_nothing(locked: httpx2.AsyncClient, shown: s
 
 
 async def test_a_key_that_is_over_or_revoked_opens_nothing(locked: httpx2.AsyncClient) -> None:
-    short = await _key(locked, Role.READER, "ada", expires_in=0.001)
+    short = await key(locked, Role.READER, "ada", expires_in=0.001)
     problem(await locked.get("/jobs", headers=short), 401, "unauthenticated")
-    ada = await _key(locked, Role.READER, "ada")
+    ada = await key(locked, Role.READER, "ada")
     assert (await locked.get("/jobs", headers=ada)).status_code == 200
     key_id = ada["Authorization"].split("_")[1]
     assert (await locked.delete(f"/keys/{key_id}", headers=ADMIN)).status_code == 204
@@ -162,7 +138,7 @@ async def test_a_key_that_is_over_or_revoked_opens_nothing(locked: httpx2.AsyncC
 
 
 async def test_both_texts_of_a_rotated_key_open_for_a_day(locked: httpx2.AsyncClient) -> None:
-    before = await _key(locked, Role.READER, "ada")
+    before = await key(locked, Role.READER, "ada")
     key_id = before["Authorization"].split("_")[1]
     rotated = (await locked.post(f"/keys/{key_id}/rotate", headers=ADMIN)).json()
     after = {"Authorization": f"Bearer {rotated['key']}"}
@@ -171,8 +147,19 @@ async def test_both_texts_of_a_rotated_key_open_for_a_day(locked: httpx2.AsyncCl
         assert (await locked.get("/jobs", headers=headers)).status_code == 200
 
 
+async def test_a_key_is_rotated_ten_times_a_day_at_most_and_every_text_opens_meanwhile(
+    locked: httpx2.AsyncClient,
+) -> None:
+    first = await key(locked, Role.READER, "ada")
+    place = f"/keys/{first['Authorization'].split('_')[1]}/rotate"
+    texts = [(await locked.post(place, headers=ADMIN)).json()["key"] for _ in range(10)]
+    problem(await locked.post(place, headers=ADMIN), 409, "refused")
+    for headers in (first, *({"Authorization": f"Bearer {text}"} for text in texts)):
+        assert (await locked.get("/jobs", headers=headers)).status_code == 200
+
+
 async def test_no_answer_but_the_first_tells_a_key(locked: httpx2.AsyncClient) -> None:
-    ada = await _key(locked, Role.READER, "ada")
+    ada = await key(locked, Role.READER, "ada")
     key_id, secret = ada["Authorization"].split("_", 2)[1:]
     for place in ("/keys", f"/keys/{key_id}"):
         said = (await locked.get(place, headers=ADMIN)).text
@@ -199,83 +186,21 @@ async def test_the_first_key_locks_an_open_api(tmp_path: Path) -> None:
 
 
 async def test_where_somebody_else_checks_no_key_is_asked_for(tmp_path: Path) -> None:
-    settings = plain_settings(tmp_path).model_copy(update={"auth": "none", "admin_key": _secret()})
+    settings = guarded(plain_settings(tmp_path)).model_copy(update={"auth": "none"})
     async with reached(application(settings), worker=False) as api:
         api.headers["Authorization"] = "Bearer somebody-elses"
         assert (await api.get("/jobs")).status_code == 200
+        assert (await api.get("/session")).json() == {"role": "admin", "name": "", "user_id": None}
 
 
-# sessions ---------------------------------------------------------------------------------------------------------
-
-HERE = {"Origin": "http://here"}
-
-
-async def _login(api: httpx2.AsyncClient, headers: dict[str, str]) -> httpx2.Response:
-    key = headers["Authorization"].removeprefix("Bearer ")
-    return await api.post("/session", json={"key": key}, headers=HERE)
-
-
-async def test_a_session_stands_for_its_key_and_its_cookie_is_out_of_reach_for_scripts(
-    locked: httpx2.AsyncClient,
-) -> None:
-    begun = await _login(locked, await _key(locked, Role.WRITER, "ada"))
-    assert begun.status_code == 201
-    cookie = begun.headers["set-cookie"].lower()
-    assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/", "max-age=43200"))
-    assert (await locked.get("/session")).json() == {"role": "writer", "name": "writer ada", "user_id": "ada"}
-    assert (await locked.post("/jobs", json={"type": "echo"}, headers=HERE)).status_code == 201
-    assert (await locked.delete("/session", headers=HERE)).status_code == 204
-    problem(await locked.get("/session"), 401, "unauthenticated")
-
-
-async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_never_sent_without(locked: httpx2.AsyncClient) -> None:
-    key = (await _key(locked, Role.READER, "ada"))["Authorization"].removeprefix("Bearer ")
-    begun = await locked.post("/session", json={"key": key}, headers={"Origin": "https://here"})
-    assert "secure" in begun.headers["set-cookie"].lower()
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        {},
-        {"Origin": "http://evil"},
-        {"Origin": "null"},
-        {"Origin": "null", "Host": ""},
-        {"Origin": "http://[here"},
-        {"Sec-Fetch-Site": "cross-site"},
-    ],
-)
-async def test_another_sites_page_changes_nothing_by_a_session(
-    locked: httpx2.AsyncClient, said: dict[str, str]
-) -> None:
-    await _login(locked, await _key(locked, Role.WRITER, "ada"))
-    problem(await locked.post("/jobs", json={"type": "echo"}, headers=said), 403, "access-denied")
-
-
-async def test_a_session_ends_with_its_key(locked: httpx2.AsyncClient) -> None:
-    ada = await _key(locked, Role.WRITER, "ada")
-    await _login(locked, ada)
-    assert (await locked.get("/jobs")).status_code == 200
-    key_id = ada["Authorization"].split("_")[1]
-    await locked.delete(f"/keys/{key_id}", headers=ADMIN)
-    problem(await locked.get("/jobs"), 401, "unauthenticated")
-
-
-async def test_what_is_no_key_begins_no_session(locked: httpx2.AsyncClient) -> None:
-    problem(await locked.post("/session", json={"key": "tg_x"}, headers=HERE), 401, "unauthenticated")
-
-
-async def test_a_stream_ends_with_its_key(app: Tidegate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "KEEP_ALIVE", 0.05)
-    async with served(app, plain_settings(tmp_path)) as server:
-        key = await _key(server, Role.READER, "ada")
-        async with asyncio.timeout(10), server.stream("GET", "/events", headers=key | ADA) as stream:
-            told = stream.aiter_bytes()
-            assert (await anext(told)).startswith(b"retry")
-            assert stream.status_code == 200
-            await server.delete(f"/keys/{key['Authorization'].split('_')[1]}", headers=ADMIN)
-            async for _ in told:
-                pass
+async def test_where_somebody_else_checks_everybody_may_what_the_setting_says(tmp_path: Path) -> None:
+    settings = plain_settings(tmp_path).model_copy(update={"auth": "none", "auth_role": "writer"})
+    async with reached(application(settings), worker=False) as api:
+        await post(api)
+        problem(await api.get("/jobs", params={"user": "*"}), 403, "access-denied")
+        problem(await api.get("/jobs", headers={"X-User-ID": "*"}), 403, "access-denied")
+        problem(await api.post("/queues/default/pause", json={}), 403, "access-denied")
+        problem(await api.post("/keys", json={"name": "a", "role": "admin"}), 403, "access-denied")
 
 
 # listening --------------------------------------------------------------------------------------------------------
@@ -293,8 +218,22 @@ async def test_without_a_key_only_this_machine_is_listened_to(tmp_path: Path, ho
         await server.run()
 
 
-async def test_with_an_administrators_key_everybody_may_knock(tmp_path: Path) -> None:
-    settings = plain_settings(tmp_path).model_copy(update={"host": "0.0.0.0", "admin_key": _secret()})
+@pytest.mark.parametrize(
+    ("host", "address", "here"),
+    [
+        ("0.0.0.0", "http://0.0.0.0", "http://127.0.0.1"),
+        ("", "http://0.0.0.0", "http://127.0.0.1"),
+        ("127.0.0.1", "http://127.0.0.1", None),
+    ],
+)
+async def test_with_an_administrators_key_everybody_may_knock_and_the_log_says_where(
+    tmp_path: Path, host: str, address: str, here: str | None
+) -> None:
+    settings = guarded(plain_settings(tmp_path)).model_copy(update={"host": host})
     server = Server(application(settings), settings, worker=False)
     server.stop()
-    await server.run()
+    with capture_logs() as lines:
+        await server.run()
+    [told] = [line for line in lines if line["event"] == "server.listening"]
+    port = server.url.rpartition(":")[2]
+    assert (told["address"], told.get("here")) == (f"{address}:{port}", here and f"{here}:{port}")

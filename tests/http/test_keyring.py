@@ -10,10 +10,21 @@ import pytest
 from tests.http.handlers import application
 from tests.http.reach import plain_settings
 from tidegate.clock import FakeClock
-from tidegate.core.access import Role
+from tidegate.core.access import Role, digest_of, session_text
 from tidegate.core.verbs import Document, Swap, Swapped, Take, Taken
 from tidegate.errors import EngineUnavailable
-from tidegate.http.guards.keyring import KEYS, KNOWN_FOR, STRANGERS, KeyRing, Wish
+from tidegate.http.guards.keyring import (
+    KEYS,
+    KNOWN_FOR,
+    ROTATION,
+    SESSION_LASTS,
+    SESSIONS,
+    STRANGERS,
+    SWEPT,
+    KeyRing,
+    Shown,
+    Wish,
+)
 from tidegate.ports import Documents
 
 LATER = KNOWN_FOR + timedelta(seconds=1)
@@ -26,6 +37,7 @@ class Store:
         self._inner = inner
         self.away = False
         self.loads = 0
+        self.pages = list[int]()
         self.listing = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -42,6 +54,7 @@ class Store:
     async def scan(self, kind: str, after: str = "", limit: int = 200) -> list[Document]:
         self._check()
         page = await self._inner.scan(kind, after, limit)
+        self.pages.append(limit)
         self.listing.set()
         await self.go_on.wait()
         return page
@@ -146,3 +159,113 @@ async def test_a_list_that_the_store_could_not_give_makes_known_keys_no_stranger
         await ring.all()
     clock.advance(LATER)
     assert await ring.find(text) is not None
+
+
+async def test_every_text_of_a_key_rotated_twice_opens_until_its_own_end(store: Store, clock: FakeClock) -> None:
+    here, there = _ring(store, clock), _ring(store, clock)
+    key, first = await here.make(WISH)
+    texts = [first]
+    for _ in range(2):
+        clock.advance(timedelta(hours=1))
+        rotated = await here.rotate(key.id)
+        assert rotated is not None
+        texts.append(rotated[1])
+    for ring in (here, there):
+        assert [await ring.find(text) is not None for text in texts] == [True, True, True]
+    clock.advance(ROTATION - timedelta(hours=1))
+    for ring in (here, there):
+        assert [await ring.find(text) is not None for text in texts] == [False, True, True]
+    clock.advance(timedelta(hours=1))
+    for ring in (here, there):
+        assert [await ring.find(text) is not None for text in texts] == [False, False, True]
+
+
+# sessions ---------------------------------------------------------------------------------------------------------
+
+
+async def _begin(ring: KeyRing, text: str) -> str:
+    """The token of a session that is begun with this text of a key."""
+    shown = await ring.find(text)
+    assert shown is not None
+    token, _ = await ring.begin(shown)
+    return token
+
+
+async def _kept(store: Store) -> int:
+    return len(await store.scan(SESSIONS))
+
+
+async def test_a_session_ends_with_the_text_that_it_was_begun_with(store: Store, clock: FakeClock) -> None:
+    here, there = _ring(store, clock), _ring(store, clock)
+    key, before = await here.make(WISH)
+    rotated = await here.rotate(key.id)
+    assert rotated is not None
+    clock.advance(ROTATION - timedelta(hours=1))
+    old, new = await _begin(here, before), await _begin(here, rotated[1])
+    for ring in (here, there):
+        assert [await ring.session(token) is not None for token in (old, new)] == [True, True]
+    clock.advance(timedelta(hours=1))
+    for ring in (here, there):
+        assert [await ring.session(token) is not None for token in (old, new)] == [False, True]
+
+
+async def test_a_stream_ends_with_the_text_that_it_was_asked_for_with(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    key, before = await ring.make(WISH)
+    rotated = await ring.rotate(key.id)
+    assert rotated is not None
+    assert [await ring.holds(key.id, digest_of(text)) for text in (before, rotated[1], "x")] == [True, True, False]
+    clock.advance(ROTATION)
+    assert [await ring.holds(key.id, digest_of(text)) for text in (before, rotated[1])] == [False, True]
+
+
+async def test_a_session_that_was_ended_or_is_over_opens_nothing(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    _, text = await ring.make(WISH)
+    ended, over = await _begin(ring, text), await _begin(ring, text)
+    await ring.end(ended)
+    assert await ring.session(ended) is None
+    clock.advance(SESSION_LASTS)
+    assert await ring.session(over) is None
+
+
+async def test_a_token_that_only_bears_the_mark_opens_nothing(store: Store, clock: FakeClock) -> None:
+    """Who could read the store could make marks, and must not get in by it."""
+    ring = _ring(store, clock)
+    key, _ = await ring.make(WISH)
+    assert await ring.session(session_text(key.id, key.digest, bytes(16))) is None
+
+
+async def test_tokens_that_somebody_made_up_cost_the_store_next_to_nothing(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    key, text = await ring.make(WISH)
+    token = await _begin(ring, text)
+    store.loads, store.pages = 0, []
+    for number in range(STRANGERS * 5):
+        assert await ring.session("x" * number) is None
+        assert await ring.session(session_text(key.id, "made up", number.to_bytes(16))) is None
+    assert store.loads <= STRANGERS
+    assert len(store.pages) <= 1
+    assert await ring.session(token) is not None
+
+
+async def test_who_begins_a_session_waits_for_a_look_at_few_others(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    _, text = await ring.make(WISH)
+    for _ in range(SWEPT * 3):
+        await _begin(ring, text)
+    store.loads, store.pages = 0, []
+    await _begin(ring, text)
+    assert (store.loads, store.pages) == (0, [SWEPT])
+
+
+async def test_sessions_that_are_over_are_cleared_away_by_and_by(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    key, text = await ring.make(WISH)
+    for _ in range(SWEPT * 2 + 1):
+        await _begin(ring, text)
+    clock.advance(SESSION_LASTS)
+    shown = Shown(key, digest_of(text))
+    for _ in range(6):
+        await ring.begin(shown)
+    assert await _kept(store) <= 6

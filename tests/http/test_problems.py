@@ -1,7 +1,7 @@
 """Every refusal is a problem with a stable type; what is ours to know is not told."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -27,6 +27,7 @@ EXAMPLES = [
     errors.IllegalTransition("x", "queued", "retried"),
     errors.RateLimited("slow down", retry_after=timedelta(seconds=1.2), limit=3),
     errors.UpstreamOpen("openrouter", retry_after=timedelta(seconds=1.2)),
+    errors.BudgetSpent("openrouter", retry_after=timedelta(seconds=1.2), until=datetime(2026, 1, 2, tzinfo=UTC)),
     errors.StoreOwned(SECRET, 1),
     errors.WebhookError(SECRET, code="refused"),
     errors.JobFailed("x", "code", "message"),
@@ -35,6 +36,7 @@ EXAMPLES = [
     errors.RetryLater(SECRET, after=timedelta(seconds=1)),
     errors.GiveUp(SECRET),
     errors.Defer(SECRET),
+    errors.OutOfBudget(SECRET, datetime(2026, 1, 2, tzinfo=UTC), "$2.00 a day"),
 ]
 MADE = {type(example) for example in EXAMPLES}
 

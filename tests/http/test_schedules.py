@@ -1,13 +1,18 @@
 """Schedules over HTTP: made, shown, held, tried, and nobody else's."""
 
+import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.http.calls import BOB, ended, fields, problem
-from tests.http.reach import reached
+from tests.http.handlers import application
+from tests.http.reach import plain_settings, reached
+from tests.worker.house import STORES, url_of
 from tidegate.app import Tidegate
 from tidegate.clock import FakeClock
 from tidegate.core.cron import tick_key
@@ -224,3 +229,51 @@ async def test_what_code_declares_is_shown_and_held_but_not_replaced(app: Tidega
         assert (await shown(api, "from-code"))["origin"] == "code"
         problem(await put(api, "from-code"), 409, "refused")
         assert (await api.post("/schedules/from-code/pause")).json()["paused"] is True
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_of_puts_that_race_for_the_last_place_none_goes_beyond(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "MOST_SCHEDULES", 5)
+    async with url_of(store, tmp_path) as url:
+        app = application(plain_settings(tmp_path / "data").model_copy(update={"engine": url}))
+        async with reached(app, worker=False) as api:
+            await _race(api)
+
+
+async def _race(api: httpx2.AsyncClient) -> None:
+    answers = await asyncio.gather(*(put(api, f"s{number}") for number in range(30)))
+    made = [response.json()["name"] for response in answers if response.status_code == 201]
+    assert {response.status_code for response in answers} <= {201, 409}
+    listed = (await api.get("/schedules")).json()["items"]
+    assert sorted(one["name"] for one in listed) == sorted(made)
+    assert len(made) <= 5
+    later = [(await put(api, f"t{number}")).status_code for number in range(6)]
+    assert later == [201] * (5 - len(made)) + [409] * (1 + len(made))
+
+
+async def test_a_schedule_that_raced_in_vain_may_be_put_again_once_there_is_room(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "MOST_SCHEDULES", 1)
+    await put(api, "one")
+    problem(await put(api, "two"), 409, "refused")
+    await api.delete("/schedules/one")
+    assert (await put(api, "two")).status_code == 201
+
+
+async def test_a_retired_schedule_says_so_and_its_name_may_be_taken(app: Tidegate) -> None:
+    @app.job("declared")
+    async def declared() -> None:
+        """Do nothing."""
+
+    app.schedule("from-code", "0 3 * * *", declared, None, user_id="ada")
+    async with reached(app, worker=False) as api:
+        tick = datetime.fromisoformat(str((await shown(api, "from-code"))["next_at"]))
+        elsewhere = replace(app.system.runtime, declared=frozenset())
+        await Crontab(elsewhere, FakeClock(tick + timedelta(minutes=2)).now).look()
+        known = await shown(api, "from-code")
+        assert (known["retired_at"] is None, known["next_at"], known["next_ticks"]) == (False, None, [])
+        taken = await put(api, "from-code")
+        assert (taken.status_code, taken.json()["origin"], taken.json()["retired_at"]) == (200, "api", None)

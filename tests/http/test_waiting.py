@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import repeat
 from pathlib import Path
 
 import httpx2
@@ -104,3 +105,52 @@ async def test_who_leaves_is_waited_for_no_longer(
         await server.post("/jobs", params={"wait": 60}, json={"type": "echo"}, timeout=0.1)
     assert looks.calls >= 2
     await silent(looks)
+
+
+@pytest.mark.parametrize(("setting", "user"), [("limit_waits_per_user", "ada"), ("limit_waits", "bob")])
+async def test_long_polls_are_bounded_and_counted_and_one_that_ends_makes_room(
+    setting: str, user: str, tmp_path: Path
+) -> None:
+    app, headers = application(plain_settings(tmp_path).model_copy(update={setting: 2})), {"X-User-ID": user}
+    async with reached(app, worker=False) as api:
+        job_id = await post(api)
+        path, theirs = f"/jobs/{job_id}/status", await _posted(api, headers)
+        waiting = [asyncio.create_task(api.get(path, params={"wait": 60})) for _ in range(2)]
+        assert await _lasting(api, 2)
+        refused = await api.get(f"/jobs/{theirs}/status", params={"wait": 60}, headers=headers)
+        problem(refused, 429, "rate-limited")
+        assert refused.headers["retry-after"] == "10"
+        assert (await api.get(f"/jobs/{theirs}/status", headers=headers)).status_code == 200
+        made = await api.post("/jobs", params={"wait": 60}, json={"type": "echo"}, headers=headers)
+        assert (made.status_code, made.json()["status"]) == (201, "queued")
+        await finish(app, job_id)
+        assert [(await soon(one, within=20)).status_code for one in waiting] == [200, 200]
+        assert await _lasting(api, 0)
+        again = await api.get(f"/jobs/{theirs}/status", params={"wait": "0.01"}, headers=headers)
+        assert again.status_code == 200
+
+
+async def test_another_user_s_long_polls_leave_room_for_mine(tmp_path: Path) -> None:
+    app = application(plain_settings(tmp_path).model_copy(update={"limit_waits_per_user": 1}))
+    async with reached(app, worker=False) as api:
+        job_id, theirs = await post(api), await _posted(api, BOB)
+        waiting = asyncio.create_task(api.get(f"/jobs/{theirs}/status", params={"wait": 60}, headers=BOB))
+        assert await _lasting(api, 1)
+        assert (await api.get(f"/jobs/{job_id}/status", params={"wait": "0.01"})).status_code == 200
+        await app.client.cancel(theirs)
+        assert (await soon(waiting, within=20)).json()["status"] == "cancelled"
+
+
+async def _posted(api: httpx2.AsyncClient, headers: dict[str, str]) -> str:
+    response = await api.post("/jobs", json={"type": "echo", "delay": 60}, headers=headers)
+    return str(response.json()["job_id"])
+
+
+async def _lasting(api: httpx2.AsyncClient, count: int) -> bool:
+    """Whether the metrics tell so many long polls, soon."""
+    async with asyncio.timeout(20):
+        for pause in repeat(0.01):
+            if f'tidegate_http_lasting{{kind="wait"}} {count:.1f}' in (await api.get("/metrics")).text:
+                return True
+            await asyncio.sleep(pause)
+    return False

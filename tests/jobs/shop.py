@@ -1,15 +1,17 @@
 """A house with the built-in job types, their model being a server that the test runs."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from tests.worker.house import QUICK, House, open_house
 from tidegate.artifacts import uploads
+from tidegate.core.budget import Budget
 from tidegate.core.job import Job, JobId
 from tidegate.core.retry import Exponential
 from tidegate.core.rules import scaled
@@ -32,6 +34,8 @@ class Changes(TypedDict, total=False):
     tries: int
     overall: timedelta
     limit: int
+    budget: Budget
+    prices: Mapping[str, tuple[Decimal, Decimal]]
 
 
 def settings(url: str, **changes: Unpack[Changes]) -> ModelSettings:

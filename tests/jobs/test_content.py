@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.llm.calls import ANSWER, completion
 from tests.servers.provider import Fake, provider
 from tests.servers.scripted import Act, Exchange, Scripted, answers, hangs, scripted
 from tests.worker.house import House, eventually
+from tidegate.core.budget import Budget
 from tidegate.core.job import Phase, Status
 from tidegate.core.lifecycle import phase
 from tidegate.core.upstream import State, state
@@ -47,6 +49,17 @@ def wrong(status: int, code: str) -> Act:
 def shut(house: House, name: str = "local") -> bool:
     health = house.system.upstreams
     return state(health.upstream(f"upstream:{name}"), health.now()) is not State.CLOSED
+
+
+async def test_when_the_model_s_budget_is_spent_the_fallback_serves_until_its_own_is(opened: Opened) -> None:
+    cents = Budget(Decimal("0.000100"), timedelta(days=366))  # a call costs 60 micro-dollars
+    prices = {MODEL: (Decimal(2), Decimal(8)), "other": (Decimal(2), Decimal(8))}
+    async with opened(GOOD, changes={"fallback": "other", "budget": cents, "prices": prices}) as (house, server):
+        served = [(await house.ended(await generate(house))).served_by for _ in range(4)]
+        assert served == ["local", "local", "local.fallback", "local.fallback"]
+        waits = await generate(house)
+        await house.until(waits, lambda job: job.counters.interruptions == 1)
+        assert len(server.requests) == 4
 
 
 async def test_the_result_says_what_who_and_how_much(opened: Opened) -> None:

@@ -1,16 +1,19 @@
 """From the environment to the models of the built-in job types."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from tidegate.cli.serving import application
 from tidegate.config import load
+from tidegate.core.budget import Budget
 from tidegate.core.job import Lane
 from tidegate.core.rules import API, LLM, Rules
 from tidegate.errors import ConfigError
 from tidegate.jobs.calling import models_of
 from tidegate.jobs.models import ModelSettings
+from tidegate.llm import Prices
 
 KNOWN = {
     "OPENROUTER_API_KEY": "sk-canary",
@@ -58,6 +61,33 @@ def test_a_fallback_model_has_an_upstream_of_its_own_and_jobs_do_not_wait(monkey
     assert rules.keys() == {"groq", "groq.insights", "groq.fallback"}
     assert rules["groq.insights"] == LLM
     assert lane == Lane(queue="content")
+
+
+def test_budgets_hold_for_each_model_and_prices_make_costs_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, _ = _rules(
+        monkeypatch,
+        GROQ_API_KEY="sk",
+        LLM_MODEL="a",
+        TIDEGATE_LLM_FALLBACK_MODEL="b",
+        TIDEGATE_LLM_BUDGET="50",
+        TIDEGATE_LLM_BUDGET_PER_USER="2.5",
+        TIDEGATE_LLM_BUDGET_WINDOW="7d",
+        TIDEGATE_LLM_PRICES='{"a": ["0.25", 2]}',
+    )
+    week = timedelta(weeks=1)
+    for name in ("groq", "groq.fallback"):
+        assert (rules[name].budget, rules[name].budget_per_user) == (Budget(50, week), Budget(2.5, week))
+    assert (rules["groq.insights"].budget, rules["groq.insights"].budget_per_user) == (
+        None,
+        None,
+    )  # its parent has them
+    models = models_of(ModelSettings(environment=load().llm_environment, prices=load().llm_prices))
+    assert models.providers[0].prices == {"a": Prices(input=Decimal("0.25"), output=Decimal(2))}
+
+
+def test_without_a_budget_nothing_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, _ = _rules(monkeypatch, GROQ_API_KEY="sk", LLM_MODEL="a")
+    assert {(each.budget, each.budget_per_user) for each in rules.values()} == {(None, None)}
 
 
 def test_without_a_model_nothing_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.servers.scripted import Request
-from tests.worker.house import AT_ONCE, QUICK, STORES, House
+from tests.worker.house import AT_ONCE, QUICK, STORES, House, url_of
 from tidegate.clock import chance
 from tidegate.config import load
 from tidegate.core.job import Job, JobId, Status
@@ -145,3 +145,14 @@ def verified(request: Request, secret: str = SECRET) -> dict[str, object]:
     """The event that a receiver got, by the library that receivers verify with."""
     event: dict[str, object] = Webhook(secret).verify(request.body, dict(request.headers))
     return event
+
+
+@asynccontextmanager
+async def open_pair(store: str, path: Path) -> AsyncIterator[tuple[Hooked, Hooked]]:
+    """Two processes' worth on one store; what belongs to one process is the same one twice."""
+    async with url_of(store, path) as url, open_hooked(path / "one", url) as one:
+        if store in ("memory", "sqlite"):
+            yield one, one
+            return
+        async with open_hooked(path / "two", url) as two:
+            yield one, two

@@ -26,7 +26,7 @@ from tidegate.errors import (
     UnknownJobType,
 )
 from tidegate.requests import JobRequest
-from tidegate.telemetry.events import CancelRequested, Dismissed, Replayed, Revived, Submitted
+from tidegate.telemetry.events import CancelRequested, Dismissed, Ended, Finished, Replayed, Revived, Submitted
 
 ASKED = JobRequest(type="work", user_id="ada")
 LONG, SHORT = timedelta(seconds=20), timedelta(seconds=0.05)
@@ -152,7 +152,9 @@ async def test_a_waiting_job_is_cancelled_and_can_be_retried(house: House, clien
 
     assert (await client.cancel(job_id)).status is Status.CANCELLED
     assert (await client.retry(job_id)).status is Status.QUEUED
-    assert (len(house.events(CancelRequested)), len(house.events(Revived))) == (1, 1)
+    [ended] = house.events(Finished)
+    assert (ended.job.job_id, ended.ended, ended.latency) == (job_id, Ended.CANCELLED, None)
+    assert (house.events(CancelRequested), len(house.events(Revived))) == ([], 1)
 
 
 async def test_a_running_job_is_asked_to_stop(house: House, client: module.Client) -> None:

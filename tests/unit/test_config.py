@@ -1,5 +1,8 @@
 """What the environment says, and what it must not say."""
 
+import subprocess
+import sys
+import traceback
 from datetime import timedelta
 
 import pytest
@@ -47,3 +50,18 @@ def test_the_store_is_found_under_the_names_that_platforms_give_it(monkeypatch: 
     assert load().engine_url == "redis://localhost"
     monkeypatch.setenv("TIDEGATE_ENGINE", "sqlite:////tmp/jobs.db")
     assert load().engine_url == "sqlite:////tmp/jobs.db"
+
+
+def test_a_short_administrators_key_is_told_how_long_it_must_be_and_how_to_make_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEGATE_ADMIN_KEY", "hunter2hunter2hunte")
+    with pytest.raises(ConfigError) as refused:
+        load()
+    told = str(refused.value)
+    assert told.startswith("TIDEGATE_ADMIN_KEY: it has 19 characters and needs at least 20: make one with")
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+    code = told.partition("python3 -c '")[2].partition("'")[0]
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    monkeypatch.setenv("TIDEGATE_ADMIN_KEY", made.stdout.strip())
+    assert load().admin_key is not None

@@ -110,6 +110,19 @@ async def test_a_lease_that_runs_out_while_its_owner_is_announced_is_an_interrup
     assert (job.counters.crashes, job.counters.interruptions, job.attempts) == (0, 1, 1)
 
 
+async def test_a_lease_of_an_owner_that_is_listed_and_no_more_heard_of_is_a_crash(house: House) -> None:
+    house.job("quick", _quick)
+    job_id = await house.submit("quick")
+    await house.claim_as(Owner("elsewhere"), "quick", SHORT)
+    silent = replace(_info(Owner("elsewhere")), live_until=house.clock.now())
+    await house.engine.announce(silent, LONG)
+
+    await house.worker()
+    job = await house.ended(job_id)
+
+    assert (job.counters.crashes, job.counters.interruptions, job.attempts) == (1, 0, 1)
+
+
 async def test_a_lease_that_runs_out_while_its_owners_process_lives_is_an_interruption(house: House) -> None:
     """A handler that holds the GIL stops announcements too; it has not crashed anything."""
     house.job("quick", _quick)

@@ -65,6 +65,10 @@ class Backend(Protocol):
         """Delete what `pages` does not show below `prefix`: what unfinished writes left."""
         ...
 
+    async def tidy(self, prefix: str, before: datetime) -> None:
+        """Delete of that what has not been changed since `before`: nobody writes it any more."""
+        ...
+
     async def sign(self, path: str, expires: timedelta) -> str | None:
         """A URL that reads the bytes without credentials, where the store has such."""
         ...
@@ -100,6 +104,9 @@ class ObjectBackend:
 
     async def clear(self, prefix: str) -> None:
         """Nothing: a failed multipart upload is aborted, and a lifecycle rule finds the rest."""
+
+    async def tidy(self, prefix: str, before: datetime) -> None:
+        """Nothing, as above."""
 
     async def sign(self, path: str, expires: timedelta) -> str | None:
         """A presigned GET; None for memory."""

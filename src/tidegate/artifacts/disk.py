@@ -1,14 +1,16 @@
 """Artifacts in a folder of this machine: private, durable, and never beyond a symbolic link."""
 
 import asyncio
+import math
 import os
+import re
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Final, TypeAlias
 
 from obstore.store import LocalStore
 
@@ -18,6 +20,9 @@ from tidegate.core.paths import check_path
 from tidegate.errors import ArtifactRefused, InvalidInput
 
 Walk: TypeAlias = Iterator[tuple[str, list[str], list[str]]]
+
+_PART: Final = re.compile(r".+#[0-9]+")
+"""What obstore calls a file until it is whole and renamed."""
 
 
 class DiskBackend:
@@ -72,6 +77,10 @@ class DiskBackend:
         await asyncio.to_thread(self._refuse_links, prefix)
         await asyncio.to_thread(shutil.rmtree, self._root / prefix, ignore_errors=True)
 
+    async def tidy(self, prefix: str, before: datetime) -> None:
+        """Remove old parts of writes, and old folders with nothing in them."""
+        await asyncio.to_thread(self._tidy, prefix, before.timestamp())
+
     async def sign(self, path: str, expires: timedelta) -> str | None:
         """None: a folder has no server that could honour it."""
         del path, expires
@@ -117,6 +126,19 @@ class DiskBackend:
             return [info for info in found if info is not None]
         return None
 
+    def _tidy(self, prefix: str, before: float) -> None:
+        if self._has_link(prefix):
+            return
+        walk = os.walk(self._root / prefix, onerror=_raise_unless_gone)
+        folders = [(Path(folder), names, _changed(Path(folder))) for folder, _, names in walk]
+        for folder, names, changed in reversed(folders):  # what is inside first
+            for part in (folder / name for name in names if _PART.fullmatch(name)):
+                if _changed(part) < before:
+                    part.unlink(missing_ok=True)
+            if changed < before:
+                with suppress(OSError):  # where something is in it, it stays
+                    folder.rmdir()
+
     def _found(self, file: Path) -> ArtifactInfo | None:
         """None for what no `put` can have made: a link, a part of an unfinished write, a stranger's file."""
         path = file.relative_to(self._root).as_posix()
@@ -131,6 +153,14 @@ class DiskBackend:
 def _raise_unless_gone(fault: OSError) -> None:
     if not isinstance(fault, FileNotFoundError | NotADirectoryError):
         raise fault
+
+
+def _changed(path: Path) -> float:
+    """When it was changed last; where it is gone, never long ago."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _fsync(path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,11 +16,14 @@ from tidegate.artifacts.faults import STORE_FAULTS, Errand
 from tidegate.artifacts.spool import rewindable
 from tidegate.artifacts.tries import Tries
 from tidegate.core.artifact import ArtifactInfo, Stored
-from tidegate.core.paths import check_path, check_prefix
+from tidegate.core.paths import UPLOADS, check_path, check_prefix
 from tidegate.errors import ArtifactNotFound, ArtifactUnavailable, InvalidInput, TooLarge
 
 LONGEST_SIGNATURE: Final = timedelta(days=7)
 """What AWS Signature Version 4 allows a presigned URL."""
+
+PROBES: Final = "probes"
+"""The folder of what `check` writes."""
 
 Pages: TypeAlias = AsyncIterator[Sequence[ArtifactInfo]]
 
@@ -124,6 +127,15 @@ class ArtifactStore:
         await self._tries.run(errand, partial(self._backend.clear, folder))
         return removed
 
+    async def tidy(self, before: datetime) -> None:
+        """Remove what processes that were killed before then left and nobody sees: probes, and halves of uploads."""
+        errand = Errand("remove", PROBES)
+        probes = [found.path async for found in self.list(PROBES) if found.modified_at < before]
+        if probes:
+            await self._tries.run(errand, partial(self._backend.remove, probes))
+        for folder in (PROBES, UPLOADS):
+            await self._tries.run(Errand("remove", folder), partial(self._backend.tidy, folder, before))
+
     async def sign(self, path: str, expires: timedelta) -> str | None:
         """A URL that anyone may read the artifact with until `expires` from now, 7 days at most.
 
@@ -136,7 +148,7 @@ class ArtifactStore:
 
     async def check(self) -> None:
         """Write, read and remove a probe, each tried once; raises ArtifactError."""
-        path = f"probes/{self._token()}"
+        path = f"{PROBES}/{self._token()}"
         await self._once.run(Errand("check", path), partial(self._probe, path))
 
     async def _get(self, path: str, max_bytes: int) -> bytes:

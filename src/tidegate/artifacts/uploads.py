@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from tidegate.core.paths import upload_meta_path, upload_path
+from tidegate.artifacts.store import ArtifactStore
+from tidegate.core.paths import UPLOADS, upload_meta_path, upload_path
 from tidegate.errors import ArtifactNotFound, UploadTooLarge
 from tidegate.ports import Artifacts
 
@@ -96,15 +97,19 @@ async def resolve(store: Artifacts, reference: str, *, user_id: str) -> Upload:
     return msgspec.json.decode(meta, type=Upload)
 
 
-async def sweep_uploads(store: Artifacts, older_than: datetime) -> int:
-    """Remove every upload from before `older_than`, whoever may still name it; how many there were."""
+async def sweep_uploads(store: ArtifactStore, older_than: datetime) -> int:
+    """Remove every upload from before `older_than`, whoever may still name it; how many there were.
+
+    What is left of those that a killed process was receiving goes too.
+    """
     old: set[str] = set()
-    async for found in store.list("uploads"):
+    async for found in store.list(UPLOADS):
         folder = _SWEPT.match(found.path)
         if folder is not None and found.modified_at < older_than:
             old.add(folder[0])
     for folder_path in sorted(old):
         await store.delete_prefix(folder_path)
+    await store.tidy(older_than)
     return len(old)
 
 

@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 LONGEST_VALUE = 400
-COLUMNS = ("job", "type", "phase", "attempts", "queue", "created (UTC)", "error")
+COLUMNS = ("job", "type", "phase", "attempts", "queue", "user", "created (UTC)", "error")
 COLOURS = {"succeeded": "green", "degraded": "yellow", "running": "cyan", "retrying": "yellow", "dead_letter": "red"}
 
 
 def row_of(job: Mapping[str, object]) -> Sequence[str]:
     """One job as a table row."""
-    names = ("job_id", "type", "phase", "attempts", "queue", "created_at", "error")
+    names = ("job_id", "type", "phase", "attempts", "queue", "user_id", "created_at", "error")
     cells = [_plain(job.get(name)) for name in names]
-    cells[5] = cells[5][5:19].replace("T", " ")
+    cells[6] = cells[6][5:19].replace("T", " ")
     return cells
 
 

@@ -27,7 +27,8 @@ class Where:
 
     url: Annotated[str | None, Parameter(help="Server (TIDEGATE_URL); else the running one, else no server.")] = None
     user: Annotated[
-        str | None, Parameter(help="Whose jobs (TIDEGATE_USER); else by the key, or the account's name.")
+        str | None,
+        Parameter(help="Whose jobs (TIDEGATE_USER), '*' for everybody's; else by the key, or the account's name."),
     ] = None
     as_json: Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")] = False
 

@@ -8,7 +8,7 @@ from tidegate.cli.operating import Board, Call, Desk, Item, asked, facts, items,
 
 BOARD: Final = Board(
     columns=("schedule", "state", "next (UTC)", "expression", "time zone", "job type", "last (UTC)", "error"),
-    colours={"runs": "green", "paused": "yellow", "failing": "red"},
+    colours={"runs": "green", "paused": "yellow", "failing": "red", "retired": "yellow"},
     empty="no schedule of yours: app.schedule(...) declares one, PUT /schedules/{name} makes one",
 )
 
@@ -58,6 +58,8 @@ def _row(item: Item) -> list[str]:
 def _state(item: Item) -> str:
     if item.get("paused"):
         return "paused"
+    if item.get("retired_at"):
+        return "retired"
     return "failing" if item.get("error") else "runs"
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated
 
 import structlog
@@ -14,6 +15,7 @@ from cyclopts import Parameter
 
 from tidegate.app import Tidegate
 from tidegate.config import Settings, load
+from tidegate.core.budget import Budget
 from tidegate.core.retry import Exponential
 from tidegate.core.rules import LLM, CountRule
 from tidegate.engines import open_engine, shown
@@ -45,12 +47,22 @@ def serve(
 
 def work(
     app: Annotated[str, Parameter(help="module:attribute of a Tidegate application; empty: the built-in types.")] = "",
+    *,
+    metrics_port: Annotated[
+        int | None, Parameter(help="Tell metrics and health there (TIDEGATE_METRICS_PORT); 0 picks a free port.")
+    ] = None,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; a second signal gives them back at once."""
-    settings = load(app=app) if app else load()
+    given = {name: value for name, value in (("app", app), ("metrics_port", metrics_port)) if value not in ("", None)}
+    settings = load(**given)
     served = application(settings)
     warn_of_own_artifacts(settings)
-    uvloop.run(_work(served))
+    if settings.metrics_port is None:
+        uvloop.run(_work(served))
+        return
+    from tidegate.http.watching.serving import watch
+
+    uvloop.run(watch(served, settings))
 
 
 async def _work(served: Tidegate) -> None:
@@ -104,8 +116,15 @@ def _models(settings: Settings) -> ModelSettings:
         ),
         overall=settings.llm_timeout,
         limit=settings.llm_limit,
+        budget=_budget(settings.llm_budget, settings),
+        budget_per_user=_budget(settings.llm_budget_per_user, settings),
+        prices=settings.llm_prices,
         breaker=replace(LLM, count=count, open_time=replace(LLM.open_time, first=shut, cap=shut)),
     )
+
+
+def _budget(dollars: Decimal, settings: Settings) -> Budget | None:
+    return Budget(dollars, per=settings.llm_budget_window) if dollars else None
 
 
 def _check_engine(settings: Settings) -> None:

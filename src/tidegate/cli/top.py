@@ -97,7 +97,7 @@ def drawn(glance: Glance) -> Group:
 def summary(glance: Glance) -> str:
     """All of it in a line."""
     ready, running, dead = (_total(glance.queues, name) for name in ("ready", "running", "dead_letters"))
-    live = [item for item in glance.workers if not item.get("stale")]
+    live = [item for item in glance.workers if workers.live(item)]
     busy, slots = _total(live, "running"), _total(live, "slots")
     shut = sum(item.get("state") != "closed" for item in glance.upstreams)
     jobs = f"ready {ready} · running {running} · dead letters {dead}"

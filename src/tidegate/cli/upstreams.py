@@ -5,10 +5,11 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from tidegate.cli.operating import Board, Call, Desk, Item, Last, asked, facts, items, lasting, place, plain, say, when
+from tidegate.core.budget import MICROS, money
 from tidegate.core.upstream import Override
 
 BOARD: Final = Board(
-    columns=("upstream", "state", "until (UTC)", "limit", "running", "waiting", "faults", "override", "why"),
+    columns=("upstream", "state", "until (UTC)", "limit", "running", "waiting", "faults", "spent", "override", "why"),
     colours={"closed": "green", "half_open": "yellow", "open": "red"},
     empty="no upstream is declared, and none has failed yet",
 )
@@ -74,7 +75,15 @@ def row(item: Item) -> list[str]:
     """One upstream as a table row."""
     counts = [plain(item.get(name)) for name in ("limit", "running", "waiting", "faults")]
     why = plain(item.get("why")) if item.get("state") != "closed" else ""
-    return [plain(item.get("name")), plain(item.get("state")), _end(item), *counts, _word(item), why]
+    return [plain(item.get("name")), plain(item.get("state")), _end(item), *counts, _spent(item), _word(item), why]
+
+
+def _spent(item: Item) -> str:
+    """What calls have cost, of what they may."""
+    budget = item.get("budget")
+    if not isinstance(budget, dict):
+        return ""
+    return " of ".join(money(round(float(str(budget[part])) * MICROS)) for part in ("spent", "dollars"))
 
 
 def _end(item: Item) -> str:

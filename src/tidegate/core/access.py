@@ -4,17 +4,27 @@ import base64
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from tidegate.errors import Refused
 
 KEY_BYTES: Final = 32
 """Of chance in a key: it can't be guessed, so a plain hash keeps it (a slow one is for passwords)."""
 
 ID_BYTES: Final = 5
 
+SESSION_BYTES: Final = 16
+"""Of chance in a session's token, beside its mark."""
+
+MOST_FORMERS: Final = 10
+"""Former texts of a key that are taken at a time."""
+
 _KEY: Final = re.compile(r"tg_([a-z2-7]{8})_[A-Za-z0-9_-]{43}")
+_SESSION: Final = re.compile(r"(([a-z2-7]{8})\.[0-9a-f]{32})\.([0-9a-f]{64})")
 
 
 class Role(StrEnum):
@@ -27,15 +37,25 @@ class Role(StrEnum):
 
     def includes(self, other: "Role") -> bool:
         """Whether this role may all that `other` may."""
-        ranks = list(Role)
-        return ranks.index(self) >= ranks.index(other)
+        return _RANKS[self] >= _RANKS[other]
+
+
+_RANKS: Final = {role: rank for rank, role in enumerate(Role)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """A text that a key had before it was rotated: its digest, and until when it is taken."""
+
+    digest: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """What is kept of a key. `user_id` is whose it is; None where its holder acts for users by name.
 
-    `former` is the digest that it had before it was rotated, which is taken until `former_until`.
+    `formers` are the texts before this one that may still be taken, newest first.
     """
 
     id: str
@@ -45,17 +65,33 @@ class ApiKey:
     created_at: datetime
     user_id: str | None = None
     expires_at: datetime | None = None
-    former: str = ""
-    former_until: datetime | None = None
+    formers: tuple[Former, ...] = ()
+
+    @property
+    def former_until(self) -> datetime | None:
+        """Until when any former text is taken; None where it has none."""
+        return max((former.until for former in self.formers), default=None)
+
+    def digests(self, now: datetime) -> tuple[str, ...]:
+        """The digests of the texts that open it now."""
+        if self.expires_at is not None and self.expires_at <= now:
+            return ()
+        return (self.digest, *(former.digest for former in self.formers if now < former.until))
 
     def opens(self, digest: str, now: datetime) -> bool:
         """Whether a text of that digest is this key, and it still holds."""
-        if self.expires_at is not None and self.expires_at <= now:
-            return False
-        if hmac.compare_digest(self.digest, digest):
-            return True
-        known = bool(self.former) and hmac.compare_digest(self.former, digest)
-        return known and self.former_until is not None and now < self.former_until
+        return True in [hmac.compare_digest(known, digest) for known in self.digests(now)]
+
+
+def rotated(key: ApiKey, digest: str, now: datetime, overlap: timedelta) -> ApiKey:
+    """The key with a new text. The one before is taken for `overlap` more, and those before that as they were.
+
+    Raises Refused where too many would be taken at once.
+    """
+    held = tuple(former for former in key.formers if now < former.until)
+    if len(held) >= MOST_FORMERS:
+        raise Refused(f"{MOST_FORMERS} former texts of this key are still taken: make another key, or revoke this one")
+    return replace(key, digest=digest, formers=(Former(digest=key.digest, until=now + overlap), *held))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +106,14 @@ class Session:
 class Caller:
     """Who asks. `user_id` is None where the caller acts for users by name; `name` is the author of what it changes.
 
-    `key_id` is that of the key that was shown; "" where none was asked for.
+    `key_id` is that of the key that was shown, "" where none was asked for; `digest` is that of its text.
     """
 
     role: Role
     name: str = ""
     user_id: str | None = None
     key_id: str = ""
+    digest: str = ""
 
 
 GIVEN: Final = "admin"
@@ -102,3 +139,28 @@ def id_of(text: str) -> str | None:
 def digest_of(text: str) -> str:
     """What is kept of a key or a session's token."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def session_text(key_id: str, digest: str, chance: bytes) -> str:
+    """The token of a new session: its key's id, chance, and a mark that is made with the digest of the key's text."""
+    body = f"{key_id}.{chance.hex()}"
+    return f"{body}.{_mark(body, digest)}"
+
+
+def session_key(text: str) -> str | None:
+    """The id of the key that a session's token is for; None for what is no token."""
+    found = _SESSION.fullmatch(text)
+    return None if found is None else found[2]
+
+
+def marked_by(text: str, digests: Iterable[str]) -> str | None:
+    """Which of these digests a session's token was marked with; None where it was none of them."""
+    found = _SESSION.fullmatch(text)
+    if found is None:
+        return None
+    fitting = [digest for digest in digests if hmac.compare_digest(_mark(found[1], digest), found[3])]
+    return fitting[0] if fitting else None
+
+
+def _mark(body: str, digest: str) -> str:
+    return hmac.new(digest.encode(), body.encode(), hashlib.sha256).hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tidegate.core.adaptive import calmed, counted, cut, faded, grown, recent, restarted
+from tidegate.core.billing import billed
 from tidegate.core.fault import REACTIONS, Fault
 from tidegate.core.rules import Rules
 from tidegate.core.upstream import (
@@ -33,7 +34,11 @@ from tidegate.core.upstream import (
 
 
 def observe(upstream: Upstream, tally: Tally, rules: Rules, present: Present) -> Upstream:
-    """Fold in what calls came to. A tally of an older era changes nothing; the same arguments give the same value."""
+    """Fold in what calls came to. The same arguments give the same value.
+
+    Of a tally of an older era nothing counts but what its calls cost.
+    """
+    upstream = billed(upstream, tally, rules, present.now)
     if tally.era < upstream.since:
         return upstream
     tally = _dated(tally, present.now)
@@ -130,6 +135,7 @@ def _closed(upstream: Upstream, rules: Rules, present: Present, why: str, author
         budget_at=upstream.budget_at,
         override=upstream.override,
         limited=upstream.limited,
+        spending=upstream.spending,
         log=upstream.log,
     )
     change = Transition(at=present.now, to=State.CLOSED, why=why, author=author)

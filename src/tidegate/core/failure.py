@@ -20,6 +20,7 @@ QUARANTINED: Final = "quarantined"  # killed or lost its worker too often
 EXPIRED: Final = "expired"  # still waiting at its expires_at
 INVALID_PAYLOAD: Final = "invalid_payload"  # the payload no longer fits the job type
 UPSTREAM_FAILED: Final = "upstream_failed"  # the upstream was down for too long
+BUDGET_SPENT: Final = "budget_spent"  # its user has spent what calls may cost: it waits, and runs again
 CRASHED: Final = "worker_crashed"  # the worker vanished while it ran the job
 
 MESSAGE_LIMIT: Final = 8_192

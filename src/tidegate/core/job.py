@@ -278,10 +278,11 @@ class UpstreamFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """The handler chose to run again after `after`, in `lane` where that is given."""
+    """The handler chose to run again after `after`, in `lane` where that is given; a `failure` says why."""
 
     after: timedelta
     lane: Lane | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

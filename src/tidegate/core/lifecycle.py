@@ -86,7 +86,7 @@ def decide(job: Job, outcome: Outcome, *, now: datetime, dice: float) -> Settlem
         case UpstreamFailed():
             return _upstream_failed(job, outcome, now, dice)
         case Deferred():
-            return Defer(delay=outcome.after, refund=Refund.INTERRUPTION, lane=outcome.lane)
+            return Defer(delay=outcome.after, refund=Refund.INTERRUPTION, failure=outcome.failure, lane=outcome.lane)
         case Cancelled():
             return Cancel(note="cancelled while running")
         case Interrupted():

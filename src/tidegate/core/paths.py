@@ -10,6 +10,9 @@ from typing import Final
 
 from tidegate.errors import InvalidInput
 
+UPLOADS: Final = "uploads"
+"""The folder of all uploads."""
+
 PATH_LIMIT: Final = 512
 """Characters of a path; S3 allows keys of 1,024 bytes, which leaves as much for the store's own prefix."""
 
@@ -68,7 +71,7 @@ def upload_meta_path(upload_id: str, user_id: str) -> str:
 
 
 def _upload_prefix(upload_id: str, user_id: str) -> str:
-    return f"uploads/{_digest(user_id)[:32]}/{check_segment(upload_id)}"
+    return f"{UPLOADS}/{_digest(user_id)[:32]}/{check_segment(upload_id)}"
 
 
 def _digest(text: str) -> str:

@@ -64,6 +64,7 @@ KINDS: Final[Mapping[type[TidegateError], Kind]] = {
     errors.AccessDenied: Kind("access-denied", 403, "This key may not do that"),
     errors.RateLimited: Kind("rate-limited", 429, "Too many requests"),
     errors.UpstreamOpen: Kind("upstream-open", 429, "The upstream of this job is down"),
+    errors.BudgetSpent: Kind("budget-spent", 429, "You have spent your budget for the upstream of this job"),
     errors.EngineError: _STORE_UNUSABLE,
     errors.EngineUnavailable: _STORE_UNAVAILABLE,
     errors.SchemaMismatch: _STORE_UNUSABLE,
@@ -83,6 +84,7 @@ KINDS: Final[Mapping[type[TidegateError], Kind]] = {
     errors.GiveUp: INTERNAL,
     errors.Defer: INTERNAL,
     errors.UpstreamUnavailable: INTERNAL,
+    errors.OutOfBudget: INTERNAL,
     errors.Abandoned: INTERNAL,
 }
 """Every class of `tidegate.errors`; a subclass made elsewhere is its nearest ancestor's kind."""

@@ -109,7 +109,11 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """A worker as it announces itself."""
+    """A worker as it announces itself.
+
+    It was heard of at `seen_at`, and counts as at work until `live_until` unless it has `stopped`; it is listed for
+    longer, so that one can see who has gone.
+    """
 
     owner: Owner
     host: str
@@ -120,3 +124,10 @@ class WorkerInfo:
     busy: int = 0
     queues: tuple[str, ...] = ()
     types: tuple[str, ...] = field(default=())
+    seen_at: datetime | None = None
+    live_until: datetime | None = None
+    stopped: bool = False
+
+    def lives(self, now: datetime) -> bool:
+        """Whether it is at work, as far as is known."""
+        return not self.stopped and (self.live_until is None or now < self.live_until)

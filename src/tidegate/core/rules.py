@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from tidegate.core.budget import Budget
 from tidegate.core.retry import UPSTREAM_BACKOFF, Exponential
 from tidegate.core.verbs import Pace
 from tidegate.errors import ConfigError
@@ -121,7 +122,8 @@ class Blocking:
 class Rules:
     """One rule set; None switches a rule off. `limit` and `pace` are what the owner of an account knows beforehand.
 
-    A Retry-After is obeyed up to `longest_gate`. A job whose call failed waits by `again`.
+    A Retry-After is obeyed up to `longest_gate`. A job whose call failed waits by `again`. `budget` is what all calls
+    may cost together, `budget_per_user` what those for one user's jobs may.
     """
 
     name: str
@@ -137,6 +139,8 @@ class Rules:
     again: Exponential = UPSTREAM_BACKOFF
     limit: int | None = None
     pace: Pace | None = None
+    budget: Budget | None = None
+    budget_per_user: Budget | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -185,8 +189,10 @@ WEBHOOK: Final = Rules(
     open_time=OpenTime(first=timedelta(seconds=30), factor=2.0, grace=1, cap=timedelta(hours=2)),
     longest_gate=timedelta(hours=1),
     again=Exponential(initial=timedelta(seconds=5), factor=3.0, cap=timedelta(hours=2), jitter=0.1),
+    limit=8,
 )
-"""For receivers of webhooks, of which nobody knows anything: ever longer waits, since some never come back."""
+"""For receivers of webhooks, of which nobody knows anything: few at once, and ever longer waits, since some never come
+back."""
 
 WEBHOOK_UPSTREAM: Final = "webhook."
 """Upstreams whose names begin so have these rules, unless they are declared."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from tidegate.core.budget import Spending
 from tidegate.core.fault import Fault
 from tidegate.core.rules import MOST_COUNTED, Rules
 from tidegate.core.states import Override, State
@@ -23,6 +24,9 @@ MOST_MARKS: Final = MOST_COUNTED + 1
 """Newest faults that are remembered."""
 
 MOST_TRANSITIONS: Final = 50
+
+NO_ERA: Final = -1
+"""The era of what counts whenever its calls were let through."""
 
 UNKNOWN_LEVEL: Final = 8.0
 """Calls at once that a ramp aims at where nothing is known of the time before."""
@@ -66,7 +70,7 @@ class Tally:
 
     `ok` counts all successes, `slow` those that were slow, `seconds` is the time that the others took together.
     `retries` were taken from the budget; `pace` is what answers asked for, until `pace_until`. `starts` are the calls
-    that no claim has charged to a pace.
+    that no claim has charged to a pace. `spent` is what calls cost, in micro-dollars, under the name `receipt`.
     """
 
     era: int
@@ -79,6 +83,8 @@ class Tally:
     starts: int = 0
     pace: Pace | None = None
     pace_until: datetime | None = None
+    spent: int = 0
+    receipt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +99,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """A change worth telling: `to` is the state, or "override"; `author` an operator, "" for the breaker itself."""
+    """A change worth telling: `to` is the state, "override", or of a budget "nearly_spent" or "spent".
+
+    `author` is an operator, "" for the breaker itself.
+    """
 
     at: datetime
     to: str
@@ -122,7 +131,8 @@ class Upstream:
     `threshold` is where growth slows down, `level` what ran at once before. `cut_at` is the last congestion:
     a call that began before it says nothing new. Until
     `lent_until` a call outside of its lane is its probe; such calls have used up the pace until `owed_until`.
-    `limited` says whether the gate in the store has a limit.
+    `limited` says whether the gate in the store has a limit. `spending` is what counts against its budget of money,
+    `budget` that of retries.
     """
 
     state: State = State.CLOSED
@@ -157,6 +167,7 @@ class Upstream:
     lent_until: datetime | None = None
     lowered_at: datetime | None = None
     limited: bool = False
+    spending: Spending = field(default_factory=Spending)
     log: tuple[Transition, ...] = field(default=())
 
 
@@ -192,7 +203,7 @@ def shut_until(upstream: Upstream, now: datetime) -> datetime | None:
     word = word_at(upstream, now)
     if word is Override.OFF:
         return None
-    ends = [upstream.gate_until]
+    ends = [upstream.gate_until, upstream.spending.until]
     if word is Override.OPEN and upstream.override is not None:
         ends.append(upstream.override.until or FOREVER)
     if upstream.state is State.OPEN and word is not Override.CLOSED:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from tidegate.core.failure import BUDGET_SPENT
 from tidegate.core.fault import Fault
 from tidegate.core.job import Job, Status
 from tidegate.core.rules import Rules
@@ -29,7 +30,8 @@ class WaitReason:
 def wait_reason(job: Job, now: datetime, look: Look) -> WaitReason | None:
     """Why a queued job is not running; None for any other job.
 
-    Codes: scheduled, retrying, paused (its queue), parked (its upstream), limited (as many run as may), ready.
+    Codes: scheduled, retrying, budget (its user's is spent), paused (its queue), parked (its upstream), limited (as
+    many run as may), ready.
     """
     if job.status is not Status.QUEUED:
         return None
@@ -42,17 +44,21 @@ def wait_reason(job: Job, now: datetime, look: Look) -> WaitReason | None:
 def _later(job: Job) -> WaitReason:
     if job.counters.runs == job.counters.base:
         return WaitReason(code="scheduled", message=f"it is due at {_clock(job.run_at)}", until=job.run_at)
+    if job.error is not None and job.error.code == BUDGET_SPENT:
+        return WaitReason(
+            code="budget", message=f"{job.error.message}: it runs again at {_clock(job.run_at)}", until=job.run_at
+        )
     why = job.error.code if job.error else "it gave way"
     return WaitReason(code="retrying", message=f"it runs again at {_clock(job.run_at)} ({why})", until=job.run_at)
 
 
 def _held(job: Job, now: datetime, look: Look) -> WaitReason | None:
     """The gate that is shut longest, or whose probe decides."""
-    reasons = [reason for name in job.lane.gates if (reason := _shut(name, look(name)[0], now)) is not None]
+    reasons = [reason for name in job.lane.gates if (reason := _shut(name, *look(name), now)) is not None]
     return max(reasons, key=lambda reason: reason.until or FOREVER, default=None)
 
 
-def _shut(name: str, upstream: Upstream, now: datetime) -> WaitReason | None:
+def _shut(name: str, upstream: Upstream, rules: Rules, now: datetime) -> WaitReason | None:
     kind, _, key = name.partition(":")
     subject, code = (f"queue {key}", "paused") if kind == "queue" else (key, "parked")
     until, given = shut_until(upstream, now), upstream.override
@@ -62,7 +68,9 @@ def _shut(name: str, upstream: Upstream, now: datetime) -> WaitReason | None:
         return WaitReason(code=code, message=f"{subject} is half-open: a probe decides", until=now, gate=name)
     end = None if until >= FOREVER else until
     when = "until it is cleared" if end is None else f"until {_clock(end)}"
-    if given is not None and word_at(upstream, now) is not None and state(upstream, now) is State.OPEN:
+    if until == upstream.spending.until:
+        text = f"{subject} has spent its budget{f' of {rules.budget}' if rules.budget else ''} {when}"
+    elif given is not None and word_at(upstream, now) is not None and state(upstream, now) is State.OPEN:
         text = f"{subject} was {'paused' if kind == 'queue' else 'opened'} by {given.author or 'an operator'} {when}"
     elif upstream.state is State.CLOSED:
         text = f"{subject} asked to wait {when}"

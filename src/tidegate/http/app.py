@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.app import Tidegate
 from tidegate.clock import SystemClock
@@ -16,9 +17,11 @@ from tidegate.http.envelope import Envelope
 from tidegate.http.face import Face, place, told
 from tidegate.http.guards.auth import Gatekeeper
 from tidegate.http.guards.edge import Edge
+from tidegate.http.guards.guessing import Guesses
 from tidegate.http.guards.keyring import KeyRing
 from tidegate.http.guards.limits import Limits
 from tidegate.http.lifespan import tidegate_lifespan
+from tidegate.http.live.rooms import Rooms
 from tidegate.http.problems import Refusal
 from tidegate.http.routes import (
     attempts,
@@ -41,6 +44,7 @@ from tidegate.http.routes import (
 )
 from tidegate.http.routing import name_places, own_route
 from tidegate.http.schemas.service import Index
+from tidegate.http.straight import Straight
 from tidegate.http.watching.lookout import Lookout
 from tidegate.http.watching.meter import Meter
 from tidegate.http.watching.metering import Metering
@@ -71,8 +75,9 @@ def create_app(application: Tidegate, *, worker: bool = True, stopping: asyncio.
     app.add_middleware(Metering, metrics=face.meter.metrics, clock=SystemClock())
     app.add_middleware(Edge, settings=lambda: face.settings)
     app.add_middleware(Envelope)
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(HTTPException, refused)
+    app.straighten(gatekeeper)
     return app
 
 
@@ -80,10 +85,11 @@ def faced(application: Tidegate, stopping: asyncio.Event | None = None) -> tuple
     """What routes work with, and who stands before them."""
     limits = Limits(lambda: application.system.engine)
     ring = KeyRing(lambda: application.system.engine, SystemClock())
-    face = Face(
-        application, limits, ring, Lookout(application), Meter(application), stopping=stopping or asyncio.Event()
-    )
-    return face, Gatekeeper(ring, lambda: application.system.settings, limits, face.address)
+    rooms = Rooms(lambda: application.system.settings)
+    lookout, meter = Lookout(application), Meter(application, rooms.counts)
+    face = Face(application, limits, ring, lookout, meter, rooms, stopping=stopping or asyncio.Event())
+    guesses = Guesses(limits, SystemClock())
+    return face, Gatekeeper(ring, lambda: application.system.settings, guesses, face.address)
 
 
 def add_routes(router: APIRouter, face: Face, gatekeeper: Gatekeeper) -> None:
@@ -112,6 +118,26 @@ def add_routes(router: APIRouter, face: Face, gatekeeper: Gatekeeper) -> None:
 
 
 class _Api(FastAPI):
+    _straight: Straight | None = None
+    _around: ASGIApp
+    _layers = 0
+
+    def straighten(self, guard: Gatekeeper) -> None:
+        """Answer plain requests past the framework, within what stands around every request now."""
+        self._straight = Straight(self.routes, guard)
+        self._around, self._layers = self._straight, len(self.user_middleware)
+        for each in reversed(self.user_middleware):
+            self._around = each.cls(self._around, *each.args, **each.kwargs)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. Where somebody put something around them since, plain ones too pass the framework."""
+        straight = self._straight if len(self.user_middleware) == self._layers else None
+        if straight is None or not straight.takes(scope):
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self._around(scope, receive, send)
+
     def openapi(self) -> openapi.Object:
         """The OpenAPI document, made once."""
         return openapi.document(self)
@@ -123,7 +149,8 @@ async def _index(request: Request) -> Response:
     return told(Index(name="tidegate", version=VERSION, docs=docs, openapi=document))
 
 
-async def _refused(request: Request, exc: Exception) -> Response:
+async def refused(request: Request, exc: Exception) -> Response:
+    """The problem that a refusal is answered by."""
     match exc:
         case Refusal():
             return problems.respond(request, exc)

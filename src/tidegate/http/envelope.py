@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +15,7 @@ from tidegate.http.problems import TOO_SLOW, Refusal, internal_error, respond
 
 _log = logging.getLogger(__name__)
 
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9-]{1,64}")
 
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -26,6 +26,8 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 """On every answer that does not say otherwise itself."""
+
+_ALWAYS: Final = tuple((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
 
 LINGER_SECONDS: Final = 5.0
 LINGER_SLOW_SECONDS: Final = 0.3
@@ -77,11 +79,11 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        headers = Headers(scope=scope)
+        headers = dict(reversed(list(scope["headers"])))  # of several of a name the first counts
+        self._request_id = _request_id(headers.get(b"x-request-id", b""))
         # A state of its own: one that is shared between requests would mix up their ids.
-        scope["state"] = dict(scope.get("state", {}), request_id=_request_id(headers))
-        self._request_id = scope["state"]["request_id"]
-        self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        scope["state"] = dict(scope.get("state", {}), request_id=self._request_id)
+        self._unread = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         self._linger_seconds = LINGER_SECONDS
         self.started = False
 
@@ -96,17 +98,21 @@ class _Exchange:
             self.started = True
             if message["status"] == TOO_SLOW.status:
                 self._linger_seconds = LINGER_SLOW_SECONDS
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self._request_id
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-            if self._unread:
-                headers["Connection"] = "close"
+            message = {**message, "headers": self._headers(message.get("headers", ()))}
         elif self._unread and message["type"] == "http.response.body" and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    def _headers(self, said: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """What the answer says itself, and what every answer does."""
+        own = {b"x-request-id": self._request_id.encode()}
+        if self._unread:
+            own[b"connection"] = b"close"
+        headers = [pair for pair in said if pair[0] not in own]
+        names = {name for name, _ in headers}
+        return [*headers, *own.items(), *(pair for pair in _ALWAYS if pair[0] not in names)]
 
     async def _linger(self) -> None:
         """Let the sender see the answer: closing on a sender in mid-sentence resets what it has not read yet."""
@@ -120,6 +126,5 @@ class _Exchange:
                     size += len(message.get("body", b""))
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else token()
+def _request_id(given: bytes) -> str:
+    return given.decode() if _REQUEST_ID.fullmatch(given) else token()

@@ -20,6 +20,7 @@ from tidegate.http.guards import limits, proxies
 from tidegate.http.guards.keyring import KeyRing
 from tidegate.http.guards.limits import Limits
 from tidegate.http.guards.turns import Turns
+from tidegate.http.live.rooms import Rooms
 from tidegate.http.problems import USER_MISSING, Refusal
 from tidegate.http.routing import BASE_SCOPE
 from tidegate.http.watching.lookout import Lookout
@@ -29,6 +30,11 @@ from tidegate.wiring import System
 
 USER_PATTERN: Final = r"^[!-~]([ -~]{0,253}[!-~])?$"
 EVERYBODY: Final = "*"
+"""What an operator writes in place of a user who means everybody."""
+
+SOME_OPERATOR: Final = "operator"
+"""The author of what an operator changes who has no name, for no key is asked for."""
+
 _USER: Final = re.compile(USER_PATTERN)
 _PATH: Final = "/:@!$&'()*+,;=~%"
 
@@ -42,6 +48,7 @@ class Face:
     ring: KeyRing
     lookout: Lookout
     meter: Meter
+    rooms: Rooms
     turns: Turns = field(default_factory=Turns)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,7 +69,7 @@ class Face:
 
     async def count_post(self, request: Request) -> None:
         """Count a POST that makes no job; raises RateLimited."""
-        await self.limits.take(limits.post(self.settings, self.address(request)))
+        await self.limits.share(limits.post(self.settings, self.address(request)))
 
     def address(self, request: Request) -> str:
         """Where a request comes from, as limits count it."""
@@ -77,9 +84,11 @@ def caller_of(request: Request) -> Caller:
 
 async def user_of(request: Request) -> str:
     """Whose the request is: the key's user, or who is named. Raises Refusal where nobody is, and AccessDenied."""
-    given, caller = request.headers.getlist("x-user-id"), caller_of(request)
+    given, caller = _named(request), caller_of(request)
     if any(user.startswith(SYSTEM_PREFIX) for user in (*given, caller.user_id or "")):
         raise AccessDenied(f"no user's name begins with {SYSTEM_PREFIX}: those are Tidegate's own")
+    if EVERYBODY in (*given, caller.user_id):
+        raise Refusal(USER_MISSING, f"`{EVERYBODY}` is everybody, and no user: say for whom")
     if caller.user_id is not None:
         if given not in ([], [caller.user_id]):
             raise AccessDenied("this key is one user's: send no X-User-ID, or that user's")
@@ -92,17 +101,28 @@ async def user_of(request: Request) -> str:
 
 async def author_of(request: Request) -> str:
     """Who is told to have changed something: the user, or the key that acts for nobody."""
-    caller = caller_of(request)
-    if caller.key_id and caller.user_id is None and "x-user-id" not in request.headers:
+    caller, given = caller_of(request), _named(request)
+    if given == [EVERYBODY] and caller.role.includes(Role.OPERATOR):
+        return caller.user_id or caller.name or SOME_OPERATOR
+    if caller.key_id and caller.user_id is None and not given:
         return caller.name
     return await user_of(request)
 
 
 async def viewer_of(request: Request) -> str | None:
     """Whose jobs the caller may see and change; None for everybody's. Raises Refusal and AccessDenied."""
-    caller = caller_of(request)
-    everybody = caller.key_id and caller.role.includes(Role.OPERATOR) and "x-user-id" not in request.headers
-    return None if everybody else await user_of(request)
+    caller, given = caller_of(request), _named(request)
+    if given == [EVERYBODY] or (caller.key_id and not given):
+        if caller.role.includes(Role.OPERATOR):
+            return None
+        if given:
+            raise AccessDenied("everybody's jobs are shown to operators")
+    return await user_of(request)
+
+
+def _named(request: Request) -> list[str]:
+    """Whom the request names."""
+    return request.headers.getlist("x-user-id")
 
 
 def whose(request: Request, viewer: str | None, asked: str | None) -> str | None:

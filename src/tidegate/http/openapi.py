@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from tidegate.http.face import USER_PATTERN
 from tidegate.http.guards.auth import COOKIE, OPEN
+from tidegate.http.links import link
 from tidegate.http.problems import MEDIA_TYPE
 from tidegate.http.schemas.base import Problem
 from tidegate.http.schemas.bulk import BulkAct, BulkCreate
@@ -29,7 +30,8 @@ USER: Final[Object] = {
     "name": "X-User-ID",
     "in": "header",
     "required": True,
-    "description": "Who asks. Users never see one another's jobs. Not needed with a key that is a user's own.",
+    "description": "Who asks; `*`, from operators, for everybody. Users never see one another's jobs. "
+    "Not needed with a key that is a user's own.",
     "schema": {"type": "string", "pattern": USER_PATTERN},
     "example": "ada",
 }
@@ -75,6 +77,7 @@ def document(app: FastAPI) -> Object:
         for path, operations in made["paths"].items():
             for operation in operations.values():
                 _complete(path, operation)
+        link(made["paths"])
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -101,6 +104,10 @@ def _complete(path: str, operation: Object) -> None:
     operation["summary"] = operation["description"].partition("\n")[0].rstrip(".")
     if path.startswith(OWNED):
         operation.setdefault("parameters", []).append(USER)
+    for answer in operation["responses"].values():
+        for content in answer.get("content", {}).values():
+            if "itemSchema" in content:  # a stream, which FastAPI says a text of
+                content.pop("schema", None)
     invalid: Mapping[str, Any] = operation["responses"].get("422", {})
     if "application/json" in invalid.get("content", {}):
         del operation["responses"]["422"]

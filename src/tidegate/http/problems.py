@@ -139,6 +139,10 @@ def _members(error: TidegateError) -> dict[str, object]:
         case errors.UpstreamOpen():
             wait = seconds_up(error.retry_after)
             return {"error": "temporarily unavailable", "upstream": error.upstream, "retry_after": wait}
+        case errors.BudgetSpent():
+            until = None if error.until is None else error.until.isoformat().replace("+00:00", "Z")
+            wait = seconds_up(error.retry_after)
+            return {"upstream": error.upstream, "until": until, "retry_after": wait}
         case _:
             return {}
 
@@ -151,7 +155,7 @@ def _headers(error: TidegateError) -> dict[str, str]:
             return {"Retry-After": str(wait), **fields([rate])}
         case errors.Unauthenticated():
             return {"WWW-Authenticate": 'Bearer realm="tidegate"'}
-        case errors.UpstreamOpen():
+        case errors.UpstreamOpen() | errors.BudgetSpent():
             return {"Retry-After": str(seconds_up(error.retry_after))}
         case errors.EngineUnavailable() | errors.ArtifactUnavailable():
             return {"Retry-After": str(seconds_up(STORE_RETRY_AFTER))}

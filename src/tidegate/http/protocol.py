@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from tidegate.clock import token
 from tidegate.http import problems
 from tidegate.http.envelope import SECURITY_HEADERS, Envelope
+from tidegate.http.joining import Joined
 from tidegate.http.problems import BAD_REQUEST, HEADERS_TOO_LARGE, OVERLOADED, TOO_SLOW, Refusal
 
 HEAD_LIMIT: Final = 16 * 1024
@@ -165,6 +166,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """A request was answered. Where that ends the connection, a peer that does not read is not waited for."""
+        self._joined.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_soon()
@@ -173,6 +175,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if 0 < self._guard.requests <= len(self.tasks) and cycle.scope["path"] != ALWAYS:
             app = _BUSY
         self._answered = cycle
+        self._joined = Joined(self.transport, self.loop)
+        cycle.transport = cast("asyncio.Transport", self._joined)
         super()._start_asgi_task(cycle, app)
 
     # limits ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIRouter
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,8 +29,35 @@ BASE_SCOPE: Final = "tidegate.base"
 Answering = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+class _Headers(Headers):
+    """Headers that are asked for again and again: found by name, not one after the other."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope=scope)
+        self._named: dict[str, list[str]] = {}
+        for name, value in self.raw:
+            self._named.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+
+    def __getitem__(self, key: str) -> str:
+        return self._named[key.lower()][0]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._named
+
+    def getlist(self, key: str) -> list[str]:
+        """Every value of that name."""
+        return [*self._named.get(key.lower(), ())]
+
+
 class StrictRequest(Request):
     """A request whose JSON is read as ours is: counted, in time, and only what means one thing."""
+
+    @property
+    def headers(self) -> Headers:
+        """Its headers."""
+        if not hasattr(self, "_headers"):
+            self._headers = _Headers(self.scope)
+        return self._headers
 
     async def body(self) -> bytes:
         """The whole body; raises TooLarge and Refusal."""
@@ -43,10 +71,14 @@ class StrictRequest(Request):
 
 
 class OwnRoute(APIRoute):
-    """A route of ours. `patience` is how long a body of JSON may take, `names` are the paths without parameters."""
+    """A route of ours. `patience` is how long a body of JSON may take, `names` are the paths without parameters.
+
+    `plain` answers a request without a query as the route does, given that its guard let it in; see `straight`.
+    """
 
     patience: Callable[[], timedelta] = staticmethod(lambda: timedelta(seconds=10))
     names: frozenset[str] = frozenset()
+    plain: Answering | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether the request is for this route: a place with a name of its own is nobody's parameter."""
@@ -82,6 +114,13 @@ class OwnRoute(APIRoute):
 def own_route(patience: Callable[[], timedelta], kind: type[OwnRoute] = OwnRoute) -> type[OwnRoute]:
     """The routes of one application."""
     return cast("type[OwnRoute]", type(kind.__name__, (kind,), {"patience": staticmethod(patience)}))
+
+
+def straighten(router: APIRouter, plain: Answering) -> None:
+    """Say how plain requests to the route that was added last are answered."""
+    route = router.routes[-1]
+    assert isinstance(route, OwnRoute)
+    route.plain = plain
 
 
 def name_places(routes: Iterable[BaseRoute]) -> None:

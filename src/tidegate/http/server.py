@@ -1,6 +1,7 @@
 """Serve an application: uvicorn, an embedded worker, and a stop that loses nothing."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Final
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from tidegate.app import Tidegate
 from tidegate.clock import SystemClock
@@ -38,10 +40,16 @@ async def serve(application: Tidegate, settings: Settings, *, worker: bool = Tru
 
     Runs on the main thread's loop. Raises ConfigError when the address can't be listened on, and EngineError.
     """
-    server = Server(application, settings, worker=worker)
+    await run(Server(application, settings, worker=worker))
+
+
+async def run(server: "Server") -> None:
+    """Run a server until SIGTERM or SIGINT, as `serve` does."""
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, server.stop)
+    gc.collect()
+    gc.freeze()  # code and routes are no garbage: to look through them at each collection made answers late
     try:
         await server.run()
     finally:
@@ -50,19 +58,25 @@ async def serve(application: Tidegate, settings: Settings, *, worker: bool = Tru
 
 
 class Server:
-    """An application being served. Once `started` is set, `url` is where."""
+    """An application being served. Once `started` is set, `url` is where this machine reaches it."""
+
+    host_variable = "TIDEGATE_HOST"
 
     def __init__(self, application: Tidegate, settings: Settings, *, worker: bool = True) -> None:
         self._application = application
         self._settings = settings
         self._with_worker = worker
         self._stopping = asyncio.Event()
-        api = create_app(application, worker=False, stopping=self._stopping)
+        api = self._made()
         setattr(api.state, LOCAL_NAMES, True)
-        self._http = _Http(_config(api, settings), self._listening)
+        self._http = _Http(uvicorn_config(api, settings), self._listening)
         self._worker: Worker | None = None
         self.started = asyncio.Event()
-        self.url = ""
+        self.url = self._bound_to = ""
+
+    def _made(self) -> FastAPI:
+        """What is served."""
+        return create_app(self._application, worker=False, stopping=self._stopping)
 
     def stop(self) -> None:
         """Accept no more and finish what runs; called again, end that at once."""
@@ -78,7 +92,8 @@ class Server:
         async with self._application.connected():
             await self._check_open()
             with _bound(self._settings.host, self._settings.port) as listener:
-                self.url = _url(self._settings.host, listener.getsockname()[1])
+                host, port = self._settings.host, listener.getsockname()[1]
+                self.url, self._bound_to = _url(_WILDCARDS.get(host, host), port), _url(host or "0.0.0.0", port)
                 try:
                     await self._serve(listener)
                 finally:
@@ -88,15 +103,17 @@ class Server:
         """While there is no key anybody may do anything, so nobody elsewhere may reach it. Raises ConfigError."""
         settings = self._settings
         if settings.auth == "none":
-            structlog.get_logger().warning("server.open", remedy="TIDEGATE_AUTH=none: who reaches this, may everything")
+            remedy = f"TIDEGATE_AUTH=none: who reaches this has the role {settings.auth_role}"
+            structlog.get_logger().warning("server.open", remedy=remedy)
             return
         ring = KeyRing(lambda: self._application.system.engine, SystemClock())
         if settings.admin_key is not None or await ring.locked():
             return
         if not _loopback(settings.host):
             raise ConfigError(
-                f"TIDEGATE_HOST={settings.host} can be reached from elsewhere, and there is no API key: make one with "
-                "`tidegate keys create`, set TIDEGATE_ADMIN_KEY, or TIDEGATE_AUTH=none where somebody else checks"
+                f"{self.host_variable}={settings.host} can be reached from elsewhere, and there is no API key: make "
+                "one with `tidegate keys create`, set TIDEGATE_ADMIN_KEY, or TIDEGATE_AUTH=none where somebody else "
+                "checks"
             )
         structlog.get_logger().info("server.open", remedy="no API key yet: only this machine is listened to")
 
@@ -121,7 +138,8 @@ class Server:
 
     def _listening(self) -> None:
         _note(self._settings.data_dir / SERVER_FILE, self.url, shown(self._settings.engine_url))
-        structlog.get_logger().info("server.listening", address=self.url)
+        here = {"here": self.url} if self._bound_to != self.url else {}
+        structlog.get_logger().info("server.listening", address=self._bound_to, **here)
         self.started.set()
 
 
@@ -141,9 +159,10 @@ class _Http(uvicorn.Server):
         yield
 
 
-def _config(api: FastAPI, settings: Settings) -> uvicorn.Config:
+def uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How an application is served: what its connections may take, and what is logged of them."""
     config = GuardedConfig(
-        api,
+        app,
         http=GuardedProtocol,
         ws="none",
         lifespan="off",  # the store is opened around the server, so that it outlives the last answer
@@ -185,9 +204,7 @@ def _loopback(host: str) -> bool:
 
 
 def _url(host: str, port: int) -> str:
-    """Where this machine reaches the server."""
-    reached = _WILDCARDS.get(host, host)
-    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _note(file: Path, url: str, store: str) -> None:

@@ -8,8 +8,8 @@ import httpx2
 
 from tidegate.context import Log
 from tidegate.jobs.models import CONTENT_QUEUE, ModelSettings
-from tidegate.llm import LLM, Chain, Deadlines, Ledger, Policy, Provider, from_environment
-from tidegate.upstreams import QUEUES, Policies, declared, gate_of
+from tidegate.llm import LLM, Chain, Deadlines, Ledger, Policy, Prices, Provider, from_environment
+from tidegate.upstreams import QUEUES, Policies, UpstreamOptions, declared, gate_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,8 @@ class Models:
 
 def models_of(settings: ModelSettings) -> Models:
     """The models that are set; raises ConfigError for what can't be called."""
-    first = from_environment(settings.environment)
+    prices = {model: Prices(input=said, output=made) for model, (said, made) in settings.prices.items()}
+    first = replace(from_environment(settings.environment), prices=prices)
     second = replace(first, model=settings.fallback, upstream=_fallback(first.upstream)) if settings.fallback else None
     policy = Policy(tries=settings.tries, backoff=settings.backoff, deadlines=Deadlines(overall=settings.overall))
     return Models(providers=(first,) if second is None else (first, second), policy=policy)
@@ -48,10 +49,15 @@ def models_of(settings: ModelSettings) -> Models:
 def declared_by(models: Models, settings: ModelSettings, policies: Policies) -> Policies:
     """The policies with the upstreams of these models."""
     name = models.upstream
-    policies = declared(policies, name, {"limit": settings.limit})
+    budgets: UpstreamOptions = {}
+    if settings.budget is not None:
+        budgets["budget"] = settings.budget
+    if settings.budget_per_user is not None:
+        budgets["budget_per_user"] = settings.budget_per_user
+    policies = declared(policies, name, {"limit": settings.limit, **budgets})
     policies = declared(policies, _insights(name), {"rules": settings.breaker, "parents": (name,)})
     if len(models.providers) > 1:
-        policies = declared(policies, _fallback(name), {"rules": settings.breaker})
+        policies = declared(policies, _fallback(name), {"rules": settings.breaker, **budgets})
         # A job that may fall back waits for no upstream, so the limit is its queue's.
         queue = replace(policies.rules(gate_of(QUEUES, CONTENT_QUEUE)), limit=settings.limit)
         policies = replace(policies, queues={**policies.queues, CONTENT_QUEUE: queue})

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
+from tidegate.core.budget import Budget
 from tidegate.core.retry import Exponential
 from tidegate.core.rules import LLM, Rules
 
@@ -20,7 +22,8 @@ class ModelSettings:
 
     `environment` is what `tidegate.llm.from_environment` reads. `fallback` is a second model of the same provider.
     `limit` bounds the jobs that call the first one at once, in the whole fleet; `breaker` is for calls that have a
-    fallback.
+    fallback. `budget` is what calls to each of them may cost, `budget_per_user` what those for one user may; `prices`
+    are dollars per million tokens, of input and of output, by model, for providers that don't say what a call cost.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -30,6 +33,9 @@ class ModelSettings:
     overall: timedelta = timedelta(seconds=120)
     limit: int = 3
     breaker: Rules = LLM
+    budget: Budget | None = None
+    budget_per_user: Budget | None = None
+    prices: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
 
     @property
     def missing(self) -> str:

@@ -75,7 +75,8 @@ class Standing:
     """A plan and what became of it.
 
     Ticks up to `looked` are dealt with and never run again. `last_job` is that of `last_tick`. `error` says why ticks
-    make no job; it is "" once one does.
+    make no job; it is "" once one does. `retired_at` is when its ticks were found to be nobody's: no worker runs code
+    any more that declares it.
     """
 
     plan: Plan
@@ -87,6 +88,7 @@ class Standing:
     last_tick: datetime | None = None
     last_job: str | None = None
     error: str = ""
+    retired_at: datetime | None = None
 
 
 def key_of(name: str, user_id: str) -> str:
@@ -110,7 +112,7 @@ def decode(value: bytes | None) -> Standing | None:
         read = _decoder.decode(value)
     except (msgspec.MsgspecError, ConfigError):
         return None
-    instants = (read.created_at, read.looked, read.paused_at, read.last_tick)
+    instants = (read.created_at, read.looked, read.paused_at, read.last_tick, read.retired_at)
     return read if all(at is None or at.tzinfo is not None for at in instants) else None
 
 
@@ -119,11 +121,11 @@ def planned_as(before: Standing | None, plan: Plan, origin: Origin, now: datetim
     if before is None:
         return Standing(plan=plan, origin=origin, created_at=now, looked=now)
     if (before.plan, before.origin) == (plan, origin):
-        return before
+        return replace(before, retired_at=None)
     old, new = before.plan.schedule, plan.schedule
     alike = (old.expression, old.timezone) == (new.expression, new.timezone)
     looked = before.looked if alike else max(before.looked, now)
-    return replace(before, plan=plan, origin=origin, looked=looked, error="")
+    return replace(before, plan=plan, origin=origin, looked=looked, error="", retired_at=None)
 
 
 def paused(before: Standing, author: str, now: datetime) -> Standing:
@@ -142,14 +144,24 @@ def ticked(before: Standing | None, tick: datetime, job_id: str, error: str = ""
     """Ticks up to `tick` are done; the last one made that job."""
     if before is None or tick <= before.looked:
         return before
-    return replace(before, looked=tick, last_tick=tick, last_job=job_id, error=error)
+    return replace(before, looked=tick, last_tick=tick, last_job=job_id, error=error, retired_at=None)
 
 
 def passed(before: Standing | None, until: datetime) -> Standing | None:
     """Ticks up to then were missed, and don't run."""
-    return before if before is None or until <= before.looked else replace(before, looked=until)
+    return before if before is None or until <= before.looked else replace(before, looked=until, retired_at=None)
 
 
-def failing(before: Standing | None, error: str) -> Standing | None:
-    """Ticks make no job; the first reason stands."""
-    return before if before is None or before.error else replace(before, error=error)
+def failing(before: Standing | None, looked: datetime, error: str) -> Standing | None:
+    """Ticks after `looked` make no job, unless somebody dealt with them since; the first reason stands."""
+    return before if before is None or before.error or before.looked > looked else replace(before, error=error)
+
+
+def retired(before: Standing | None, tick: datetime, now: datetime) -> Standing | None:
+    """`tick` passed, and nobody whose code declares the schedule dealt with it: no later one is looked for.
+
+    Declared again it goes on, and what passed meanwhile was missed.
+    """
+    if before is None or before.origin is not Origin.CODE or before.retired_at is not None or before.looked >= tick:
+        return before
+    return replace(before, retired_at=now)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tidegate.core.job import JobId
+from tidegate.core.job import Cancel, Job, JobId, Status
 from tidegate.core.verbs import Cancellation, Dismissal, Revival
 from tidegate.ports import Engine
 from tidegate.system_jobs.scope import Action
-from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, Revived, ref
+from tidegate.telemetry.events import CancelRequested, Dismissed, Emitter, Ended, Event, Kind, Revived, finished, ref
 
 
 class Effect(StrEnum):
@@ -20,12 +20,10 @@ class Effect(StrEnum):
     UNKNOWN = "unknown"  # it is gone
 
 
-Told = Revived | CancelRequested | Dismissed
-
-_EVENTS: Final[dict[Action, type[Told]]] = {
-    Action.RETRY: Revived,
-    Action.CANCEL: CancelRequested,
-    Action.DISMISS: Dismissed,
+_TOLD: Final[dict[Action, tuple[Kind, ...]]] = {
+    Action.RETRY: (Revived,),
+    Action.CANCEL: (CancelRequested, Ended.CANCELLED),
+    Action.DISMISS: (Dismissed,),
 }
 _OF_REVIVAL: Final = {
     Revival.REVIVED: Effect.APPLIED,
@@ -60,9 +58,9 @@ class Actor:
     async def act(self, action: Action, job_ids: Sequence[JobId], nonce: str) -> list[Effect]:
         """Act on many jobs; the same again with the same nonce changes nothing. Raises EngineUnavailable."""
         effects = await self._effects(action, job_ids, nonce)
-        if self.emit.hears(_EVENTS[action]):
+        if any(self.emit.hears(kind) for kind in _TOLD[action]):
             applied = [job_id for job_id, effect in zip(job_ids, effects, strict=True) if effect is Effect.APPLIED]
-            await self._tell(_EVENTS[action], applied)
+            await self._tell(action, applied)
         return effects
 
     async def _effects(self, action: Action, job_ids: Sequence[JobId], nonce: str) -> list[Effect]:
@@ -76,7 +74,20 @@ class Actor:
             case Action.DISMISS:
                 return [_OF_DISMISSAL[answer] for answer in await self.engine.dismiss(job_ids)]
 
-    async def _tell(self, event: type[Told], job_ids: Sequence[JobId]) -> None:
+    async def _tell(self, action: Action, job_ids: Sequence[JobId]) -> None:
         for job in await self.engine.get(job_ids):
             if job is not None:  # it may have been pruned meanwhile
-                self.emit(event(job=ref(job)))
+                self.emit(_event(action, job))
+
+
+def _event(action: Action, job: Job) -> Event:
+    """What an action came to, told of a job as it is now."""
+    match action:
+        case Action.RETRY:
+            return Revived(job=ref(job))
+        case Action.DISMISS:
+            return Dismissed(job=ref(job))
+        case Action.CANCEL if job.status is Status.CANCELLED and job.cancel_requested_at is None and job.finished_at:
+            return finished(job, Cancel(), now=job.finished_at)  # it waited: no worker tells of its end
+        case Action.CANCEL:
+            return CancelRequested(job=ref(job))

@@ -196,7 +196,7 @@ class SlowHeartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamChanged:
-    """A breaker opened or closed, or an operator said a word: told by the one process whose change it was."""
+    """A breaker opened or closed, a budget was spent, or an operator said a word: told by whoever made the change."""
 
     gate: str
     transition: Transition
@@ -233,6 +233,22 @@ class ScheduleFailing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleHeld:
+    """A schedule's ticks wait: its user has had as many jobs as he may have an hour; told once."""
+
+    schedule: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRetired:
+    """A schedule's ticks make no job any more: nobody runs the code that declared it."""
+
+    schedule: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerFailed:
     """A listener raised; told the first time only."""
 
@@ -253,6 +269,7 @@ JobStep: TypeAlias = (
     | Expired
     | ResultStoreFailed
 )
+ScheduleStep: TypeAlias = ScheduleTicked | ScheduleMissed | ScheduleFailing | ScheduleHeld | ScheduleRetired
 ProcessStep: TypeAlias = (
     Pruned
     | WorkerStarted
@@ -262,9 +279,7 @@ ProcessStep: TypeAlias = (
     | StoreBack
     | SlowHeartbeat
     | UpstreamChanged
-    | ScheduleTicked
-    | ScheduleMissed
-    | ScheduleFailing
+    | ScheduleStep
     | ListenerFailed
 )
 Event: TypeAlias = JobStep | ProcessStep

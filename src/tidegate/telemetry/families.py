@@ -4,8 +4,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tidegate.core.rules import WEBHOOK_UPSTREAM
+
 OTHER: Final = "other"
 """The label of whatever there are too many of."""
+
+WEBHOOKS: Final = "webhooks"
+"""The label of all receivers of webhooks together: they are users' own, and any number."""
 
 MOST_VALUES: Final = 100
 """Different values that a label has at most, beside those known beforehand."""
@@ -20,6 +25,11 @@ class Family:
     tells: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+
+
+def of_upstream(name: str) -> str:
+    """An upstream as a label names it."""
+    return WEBHOOKS if name.startswith(WEBHOOK_UPSTREAM) else name
 
 
 class Bounded:
@@ -54,7 +64,8 @@ CLAIMED: Final = Family("tidegate_runs_started", "counter", "Runs begun.", ("typ
 ENDED: Final = Family(
     "tidegate_runs_ended",
     "counter",
-    "Runs ended; succeeded, failed and cancelled end the job, retried and deferred queue it again.",
+    "Runs ended, and jobs that ended while they waited; succeeded, failed and cancelled end the job, retried and "
+    "deferred queue it again.",
     ("type", "queue", "ended"),
 )
 CAUSES: Final = Family(
@@ -91,6 +102,12 @@ REQUEST_DURATION: Final = Family(
 # How the fleet stands ---------------------------------------------------------------------------------------------
 
 BUILD: Final = Family("tidegate_build", "gauge", "Always 1; the version of this process.", ("version",))
+LASTING: Final = Family(
+    "tidegate_http_lasting",
+    "gauge",
+    "Answers that last and are under way in this process: streams of events (stream), long polls (wait).",
+    ("kind",),
+)
 STORE_UP: Final = Family("tidegate_store_up", "gauge", "Whether the store answered; where not, no gauge below is told.")
 QUEUE_JOBS: Final = Family(
     "tidegate_queue_jobs",
@@ -116,7 +133,7 @@ OLDEST: Final = Family("tidegate_oldest_ready_age_seconds", "gauge", "How long t
 UPSTREAM_JOBS: Final = Family(
     "tidegate_upstream_jobs",
     "gauge",
-    "Jobs of the upstream's lanes by where they stand: waiting, ready, running, dead_letter.",
+    "Jobs of the upstream's lanes by where they stand: waiting, ready, running, dead_letter; webhooks together.",
     ("upstream", "state"),
 )
 UPSTREAM_STATE: Final = Family(
@@ -128,6 +145,21 @@ UPSTREAM_STATE: Final = Family(
 UPSTREAM_LIMIT: Final = Family(
     "tidegate_upstream_limit", "gauge", "Jobs that may run at once; missing where there is no limit.", ("upstream",)
 )
+UPSTREAM_SPENT: Final = Family(
+    "tidegate_upstream_spent_dollars",
+    "gauge",
+    "What calls have cost in the present window of the upstream's budget; missing without one.",
+    ("upstream",),
+)
+UPSTREAM_BUDGET: Final = Family(
+    "tidegate_upstream_budget_dollars", "gauge", "What they may cost in it; missing without a budget.", ("upstream",)
+)
+RECEIVERS: Final = Family(
+    "tidegate_webhook_receivers",
+    "gauge",
+    "Receivers of webhooks by the state of their breakers: closed, open, half_open.",
+    ("state",),
+)
 WORKERS: Final = Family("tidegate_workers", "gauge", "Workers that are heard of.")
 SLOTS: Final = Family("tidegate_worker_slots", "gauge", "Their slots: all, and those in use (busy).", ("state",))
 
@@ -136,6 +168,6 @@ COUNTS: Final = (
     TRANSITIONS, OUTAGES, LATE, LISTENERS, REQUESTS, REQUEST_DURATION,
 )  # fmt: skip
 GAUGES: Final = (
-    BUILD, STORE_UP, QUEUE_JOBS, QUEUE_AGE, QUEUE_RATE, QUEUE_PAUSED, QUEUE_WORKERS, OLDEST, UPSTREAM_JOBS,
-    UPSTREAM_STATE, UPSTREAM_LIMIT, WORKERS, SLOTS,
+    BUILD, LASTING, STORE_UP, QUEUE_JOBS, QUEUE_AGE, QUEUE_RATE, QUEUE_PAUSED, QUEUE_WORKERS, OLDEST, UPSTREAM_JOBS,
+    UPSTREAM_STATE, UPSTREAM_LIMIT, UPSTREAM_SPENT, UPSTREAM_BUDGET, RECEIVERS, WORKERS, SLOTS,
 )  # fmt: skip

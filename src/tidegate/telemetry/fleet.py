@@ -10,10 +10,15 @@ from tidegate.core.upstream import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
-    """An upstream's breaker: its state, and how many jobs it lets run at once, None for any number."""
+    """An upstream's breaker: its state, and how many jobs it lets run at once, None for any number.
+
+    `spent` are the dollars of its `budget` that calls have cost in the present window; None without one.
+    """
 
     state: State
     limit: int | None = None
+    spent: float | None = None
+    budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """How the fleet stands, as gauges: what a look at the store found, in Prometheus's form."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
@@ -9,7 +10,7 @@ from prometheus_client.registry import Collector
 from tidegate.core.query import LaneStats, WorkerInfo
 from tidegate.core.upstream import State
 from tidegate.telemetry import families
-from tidegate.telemetry.families import Bounded, Family
+from tidegate.telemetry.families import Bounded, Family, of_upstream
 from tidegate.telemetry.fleet import Fleet
 
 Sample: TypeAlias = tuple[tuple[str, ...], float]
@@ -23,15 +24,19 @@ _STANDING: Final = ("waiting", "ready", "running", "dead_letter")
 class Gauges(Collector):
     """Told what was found just before its registry is read; where that is None, the store did not answer."""
 
-    def __init__(self, version: str, queues: Bounded, upstreams: Bounded) -> None:
+    def __init__(
+        self, version: str, queues: Bounded, upstreams: Bounded, lasting: Callable[[], Mapping[str, int]] = dict
+    ) -> None:
         self.fleet: Fleet | None = None
         self._version = version
+        self._lasting = lasting
         self._queue, self._upstream = queues, upstreams
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Every gauge."""
         fleet = self.fleet
         yield _gauge(families.BUILD, [((self._version,), 1)])
+        yield _gauge(families.LASTING, [((kind,), count) for kind, count in self._lasting().items()])
         yield _gauge(families.STORE_UP, [((), float(fleet is not None))])
         if fleet is None:
             return
@@ -56,20 +61,27 @@ class Gauges(Collector):
             yield _gauge(families.QUEUE_RATE, [(shown, rates.get(queue, 0.0) / 60) for queue, shown in names])
 
     def _of_upstreams(self, fleet: Fleet) -> Iterator[GaugeMetricFamily]:
-        names = {name: self._upstream(name) for name in fleet.upstreams}
+        names = {name: self._upstream(of_upstream(name)) for name in fleet.upstreams}
+        own = {name: circuit for name, circuit in fleet.upstreams.items() if of_upstream(name) != families.WEBHOOKS}
+        receivers = Counter(fleet.upstreams[name].state for name in fleet.upstreams.keys() - own.keys())
         jobs: list[Sample] = [((shown, stand), 0.0) for shown in names.values() for stand in _STANDING]
         for lane in fleet.stats.lanes:
             for gate in lane.lane.gates[1:]:
-                jobs += _standing(self._upstream(gate.partition(":")[2]), lane)
+                jobs += _standing(self._upstream(of_upstream(gate.partition(":")[2])), lane)
         states = [
             ((names[name], state.value), float(circuit.state is state))
-            for name, circuit in fleet.upstreams.items()
+            for name, circuit in own.items()
             for state in State
         ]
-        limits = [((names[name],), each.limit) for name, each in fleet.upstreams.items() if each.limit is not None]
+        limits = [((names[name],), each.limit) for name, each in own.items() if each.limit is not None]
+        spent = [((names[name],), each.spent) for name, each in own.items() if each.spent is not None]
+        budgets = [((names[name],), each.budget) for name, each in own.items() if each.budget is not None]
         yield _gauge(families.UPSTREAM_JOBS, jobs)
         yield _gauge(families.UPSTREAM_STATE, _highest(states))
         yield _gauge(families.UPSTREAM_LIMIT, _highest(limits))
+        yield _gauge(families.UPSTREAM_SPENT, spent)
+        yield _gauge(families.UPSTREAM_BUDGET, budgets)
+        yield _gauge(families.RECEIVERS, [((state.value,), receivers[state]) for state in State])
 
 
 def _gauge(family: Family, samples: Samples) -> GaugeMetricFamily:

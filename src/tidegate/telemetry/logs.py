@@ -70,6 +70,8 @@ _STEPS: Final[Mapping[type[Event], tuple[Level, str]]] = {
     events.ScheduleTicked: ("info", "schedule.ticked"),
     events.ScheduleMissed: ("warning", "schedule.missed"),
     events.ScheduleFailing: ("error", "schedule.failing"),
+    events.ScheduleHeld: ("info", "schedule.held"),
+    events.ScheduleRetired: ("warning", "schedule.retired"),
     events.ListenerFailed: ("error", "telemetry.listener_failed"),
 }
 
@@ -137,13 +139,13 @@ def _of_process(event: events.ProcessStep) -> dict[str, Field]:
             return {"owner": event.owner, "late_ms": _ms(event.late)}
         case events.UpstreamChanged():
             return _transition(event.gate, event.transition)
-        case events.ScheduleTicked() | events.ScheduleMissed() | events.ScheduleFailing():
-            return _of_schedule(event)
         case events.ListenerFailed():
             return {"listener": event.listener, "error_type": word(event.error_type)}
+        case _:
+            return _of_schedule(event)
 
 
-def _of_schedule(event: events.ScheduleTicked | events.ScheduleMissed | events.ScheduleFailing) -> dict[str, Field]:
+def _of_schedule(event: events.ScheduleStep) -> dict[str, Field]:
     fields: dict[str, Field] = {"schedule": event.schedule, "user_id": event.user_id}
     match event:
         case events.ScheduleTicked():
@@ -152,6 +154,8 @@ def _of_schedule(event: events.ScheduleTicked | events.ScheduleMissed | events.S
             return {**fields, "since": rfc3339(event.since), "until": rfc3339(event.until)}
         case events.ScheduleFailing():
             return {**fields, "error_type": word(event.error_type)}
+        case events.ScheduleHeld() | events.ScheduleRetired():
+            return fields
 
 
 def _transition(gate: str, change: Transition) -> dict[str, Field]:

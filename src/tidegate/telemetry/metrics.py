@@ -100,7 +100,7 @@ class Metrics:
 
     def _changed(self, event: events.UpstreamChanged) -> None:
         kind, _, name = event.gate.partition(":")
-        self._count(families.TRANSITIONS, kind, self._upstream(name), event.transition.to)
+        self._count(families.TRANSITIONS, kind, self._upstream(families.of_upstream(name)), event.transition.to)
 
     def _time(self, family: Family, took: timedelta | None, *labels: str) -> None:
         if took is not None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias, cast
 
 from tidegate.clock import Clock, SystemClock
+from tidegate.core.billing import NEARLY_SPENT, SPENT
 from tidegate.core.job import JobId
 from tidegate.core.upstream import State
 from tidegate.errors import ConfigError
@@ -127,11 +128,14 @@ class SentryListener:
                 self._trails.add(crumb)
 
     def _changed(self, event: UpstreamChanged) -> None:
-        """A queue that was paused, or an upstream that is down (REQUIREMENTS B4)."""
+        """A queue that was paused, or an upstream that is down or has spent its budget (REQUIREMENTS B4)."""
         if event.transition.to == State.OPEN:
             word = "was paused" if event.gate.startswith("queue:") else "is open"
             tags = {"gate": event.gate, "why": event.transition.why}
             self.warn(f"{event.gate.replace(':', ' ', 1)} {word}", fingerprint=[event.gate], tags=tags)
+        if event.transition.to in (SPENT, NEARLY_SPENT):
+            message = f"{event.gate.replace(':', ' ', 1)}: {event.transition.why}"
+            self.warn(message, fingerprint=[event.gate, event.transition.to], tags={"gate": event.gate})
 
     def warn(self, message: str, *, fingerprint: Sequence[str], tags: Mapping[str, str]) -> None:
         """Report what is no failure but needs a look, such as a queue that was paused."""

@@ -50,7 +50,7 @@ def decode(value: bytes | None) -> Upstream:
 
 
 def _makes_sense(upstream: Upstream) -> bool:
-    instants = [getattr(upstream, part.name) for part in fields(upstream)]
+    instants = [getattr(of, part.name) for of in (upstream, upstream.spending) for part in fields(of)]
     instants += [mark.at for mark in (*upstream.faults, *upstream.good)] + [change.at for change in upstream.log]
     zoned = all(at.tzinfo is not None for at in instants if isinstance(at, datetime))
     return zoned and 0 <= upstream.since <= upstream.era <= LATEST_ERA and not isnan(upstream.limit or 0.0)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tidegate.core.adaptive import lifting
+from tidegate.core.billing import rebudgeted
 from tidegate.core.breaker import observe, tick
 from tidegate.core.fault import REACTIONS
 from tidegate.core.upstream import Present, Tally, Upstream, fenced, gate
@@ -86,7 +87,8 @@ class Folder:
         """Have the gate in the store as the rules of this process have it; raises EngineUnavailable."""
         async with self._locks.setdefault(name, asyncio.Lock()):
             await self._settle(name)
-            await self._apply(name, lambda upstream, _: upstream, force=True)
+            rules = self.policies.rules(name)
+            await self._apply(name, lambda upstream, now: rebudgeted(upstream, rules, now), force=True)
 
     async def _observing(self, name: str, tallies: Sequence[Tally], probing: timedelta | None) -> Change:
         rules = self.policies.rules(name)
@@ -94,6 +96,7 @@ class Folder:
         lifts = lifting(self.board.view(name).upstream, rules, self.clock.now())
         running = await self._running(name) if congested or lifts else 0
         dice = self.dice()
+        tallies = [replace(tally, receipt=self.nonce()[:12]) if tally.spent else tally for tally in tallies]
 
         def change(upstream: Upstream, now: datetime) -> Upstream:
             present = Present(now=now, dice=dice, running=running)

@@ -134,12 +134,16 @@ class Keeper:
 
     async def declare(self) -> None:
         """Have every gate in the store that was declared with a limit or a pace; raises EngineUnavailable."""
-        upstreams = [gate_of(UPSTREAM, name) for name in self.policies.upstreams]
-        queues = [gate_of(QUEUES, name) for name in self.policies.queues]
-        for gate in upstreams + queues:
+        named = ((UPSTREAM, self.policies.upstreams), (QUEUES, self.policies.queues))
+        for gate in [gate_of(kind, name) for kind, names in named for name in names]:
             rules = self.policies.rules(gate)
             if rules.limit is not None or rules.pace is not None or self.board.view(gate).version:
                 await self._folder.declare(gate)
+
+    async def bound(self, gate: str) -> None:
+        """Have a gate in the store that it does not know, where its rules have a limit; raises EngineUnavailable."""
+        if self.policies.rules(gate).limit is not None and not self.board.view(gate).version:
+            await self._folder.declare(gate)
 
     async def borrow(self, gate: str) -> bool:
         """Ask for a half-open gate's probe, of which the fleet has one; raises EngineUnavailable."""
@@ -169,6 +173,12 @@ class Keeper:
         if telling:
             await asyncio.wait(telling, timeout=PATIENCE)
 
+    async def told(self, gate: str) -> None:
+        """Return once the store knows what calls through a gate cost; after some seconds in any case."""
+        for _ in range(2):  # a fold that is under way may have begun without the newest
+            if self.tallies.untold(gate):
+                await asyncio.wait([self._begin(gate)], timeout=DEADLINE.total_seconds())
+
     def _begin(self, gate: str) -> asyncio.Task[None]:
         """Fold what a gate has, in a task of its own: no gate waits for another."""
         task = self._folds.get(gate)
@@ -185,6 +195,7 @@ class Keeper:
             self._unanswered(exc)
         except Exception as exc:  # what the store will never take is given up, so that the rest goes on
             self._folder.forget(gate)
+            self.tallies.told(gate)
             _log.error("what calls through %s came to could not be told", gate, exc_info=exc)
 
     async def work(self) -> None:
@@ -267,10 +278,12 @@ class Keeper:
         self._told[gate] = self.to.clock.monotonic()
         before = self.board.view(gate)
         await self._folder.fold(gate, lambda: self.tallies.take(gate), self._probing(gate, before.upstream))
+        self.tallies.told(gate)
 
     def _worth_telling(self, gate: str) -> bool:
-        """While nothing is wrong, and no pace is charged, successes are told once a minute."""
-        if not quiet(self.board.view(gate).upstream) or self.policies.rules(gate).pace is not None:
+        """While nothing is wrong, no pace is charged and nothing was spent, successes are told once a minute."""
+        rules, paid = self.policies.rules(gate), self.tallies.untold(gate) > 0
+        if paid or not quiet(self.board.view(gate).upstream) or rules.pace is not None:
             return True
         return self.to.clock.monotonic() - self._told.get(gate, float("-inf")) > SETTLING
 

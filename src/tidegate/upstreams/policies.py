@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, TypedDict
 
+from tidegate.core.budget import Budget
 from tidegate.core.job import MOST_PARENTS, Lane
 from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, WEBHOOK, WEBHOOK_UPSTREAM, Rules
 from tidegate.core.text import check_name
@@ -67,6 +68,11 @@ class Policies:
         return replace(self, upstreams={**named, **self.upstreams})
 
     @property
+    def bounds_users(self) -> bool:
+        """Whether some upstream has a budget for each user."""
+        return any(known.rules.budget_per_user is not None for known in self.upstreams.values())
+
+    @property
     def _shared(self) -> frozenset[str]:
         return frozenset(parent for known in self.upstreams.values() for parent in known.parents)
 
@@ -76,12 +82,15 @@ class UpstreamOptions(TypedDict, total=False):
 
     `rules` is a rule set or the name of one ("api", "llm"). `limit` bounds the jobs that run at once in the whole
     fleet, `per_minute` the starts. `parents` are what it shares with others, nearest first: the account, the provider.
+    `budget` is what all calls may cost together, `budget_per_user` what those of one user's jobs may.
     """
 
     rules: Rules | str
     parents: tuple[str, ...]
     limit: int
     per_minute: float
+    budget: Budget
+    budget_per_user: Budget
 
 
 def declared(policies: Policies, name: str, options: UpstreamOptions) -> Policies:
@@ -96,15 +105,24 @@ def declared(policies: Policies, name: str, options: UpstreamOptions) -> Policie
     shared = options.get("parents", ())
     if len(shared) > MOST_PARENTS or len({name, *shared}) <= len(shared):
         raise ConfigError(f"upstream {name!r}: it has at most {MOST_PARENTS} parents, each once, and none is itself")
-    rules = _rules(name, options.get("rules", API))
+    known = Known(rules=_bounded(name, _rules(name, options.get("rules", API)), options), parents=shared)
+    return replace(policies, upstreams={**policies.upstreams, name: known})
+
+
+def _bounded(name: str, rules: Rules, options: UpstreamOptions) -> Rules:
+    """With what the owner of the account knows."""
     if "limit" in options:
         rules = replace(rules, limit=options["limit"])
     if "per_minute" in options:
         if not 0 < options["per_minute"] <= MOST_PER_MINUTE:
             raise ConfigError(f"upstream {name!r}: per_minute must be above 0 and at most {MOST_PER_MINUTE:,}")
         rules = replace(rules, pace=Pace(period=timedelta(seconds=60 / options["per_minute"])))
-    known = Known(rules=rules, parents=options.get("parents", ()))
-    return replace(policies, upstreams={**policies.upstreams, name: known})
+    given = {one: options.get(one) for one in ("budget", "budget_per_user") if one in options}
+    wrong = next((one for one, budget in given.items() if not isinstance(budget, Budget)), None)
+    if wrong is not None:
+        raise ConfigError(f"upstream {name!r}: {wrong} must be a Budget, as in {wrong}=Budget(50)")
+    all_of_it, of_one = options.get("budget", rules.budget), options.get("budget_per_user", rules.budget_per_user)
+    return replace(rules, budget=all_of_it, budget_per_user=of_one)
 
 
 def _rules(name: str, given: Rules | str) -> Rules:

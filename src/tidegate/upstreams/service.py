@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from tidegate.core.billing import spent_until
 from tidegate.core.breaker import next_probe_in, reset
 from tidegate.core.fault import REACTIONS, Fault, Reaction, Scope
 from tidegate.core.job import Lane
@@ -28,6 +29,7 @@ from tidegate.core.upstream import (
 )
 from tidegate.core.verbs import Pace
 from tidegate.errors import EngineUnavailable, UpstreamUnavailable
+from tidegate.upstreams.budgets import Budgets
 from tidegate.upstreams.keeping import Keeper, Reach
 from tidegate.upstreams.policies import QUEUES, UPSTREAM, Policies, gate_of
 from tidegate.upstreams.probes import Call
@@ -44,6 +46,7 @@ class Upstreams:
         self._to = to
         self.policies = policies
         self.keeper = Keeper(to, policies)
+        self.budgets = Budgets(self.keeper)
         self._marking: set[tuple[str, str]] = set()
 
     # reading --------------------------------------------------------------------------------------------------
@@ -105,14 +108,18 @@ class Upstreams:
     ) -> Call:
         """Let a call through; raises UpstreamUnavailable where the breaker of one of its gates is not closed.
 
-        `leased` are the eras of the gates that the caller's job was claimed through: those have let it in already.
-        `lent` are half-open gates whose probe the caller was given. Where the error has no `until`, there is one.
+        Or where a budget is spent, also to who was claimed before it was: another call would be paid for. `leased` are
+        the eras of the gates that the caller's job was claimed through: those have let it in already. `lent` are
+        half-open gates whose probe the caller was given. Where the error has no `until`, there is one.
         """
         now, call = self.now(), Call(upstream=name, parents=parents, job=job)
         eras: dict[str, int] = {}
         for gate in call.gates:
             upstream, held = self.upstream(gate), leased.get(gate, -1)
-            until = shut_until(upstream, now)
+            until, untold = shut_until(upstream, now), self.keeper.tallies.untold(gate)
+            spent = spent_until(upstream, self.policies.rules(gate), now, untold)
+            if spent is not None:
+                raise UpstreamUnavailable(gate.partition(":")[2], spent)
             if held >= upstream.since:
                 eras[gate] = held
             elif until is None and (gate in lent or state(upstream, now) is State.CLOSED):

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tidegate.core.upstream import MOST_MARKS, Mark, Seen, Tally
+from tidegate.core.upstream import MOST_MARKS, NO_ERA, Mark, Seen, Tally
 from tidegate.core.verbs import Pace
 
 MOST_ERAS = 8
@@ -59,10 +59,11 @@ class _Sum:
 
 @dataclass(slots=True)
 class _Book:
-    """The sums of one gate, by era."""
+    """The sums of one gate, by era; what its calls cost counts in none."""
 
     eras: dict[int, _Sum] = field(default_factory=dict)
     urgent: bool = False
+    spent: int = 0
 
 
 class Tallies:
@@ -71,6 +72,7 @@ class Tallies:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._books: dict[str, _Book] = {}
+        self._telling: dict[str, int] = {}
         self._urgent = False
 
     def good(self, gate: str, era: int, success: Success, *, urgent: bool) -> None:
@@ -102,6 +104,36 @@ class Tallies:
             asked = self._sum(gate, era, urgent=True)
             asked.pace, asked.pace_until = pace, until
 
+    def spend(self, gate: str, micros: int, *, urgent_from: int) -> None:
+        """A call cost so much; it shall be told at once where as much is untold."""
+        with self._lock:
+            book = self._book(gate)
+            book.spent += micros
+            if book.spent + self._telling.get(gate, 0) >= urgent_from:
+                book.urgent = self._urgent = True
+
+    def untold(self, gate: str) -> int:
+        """What calls cost that the store does not know of yet, as far as is known."""
+        with self._lock:
+            book = self._books.get(gate)
+            return self._telling.get(gate, 0) + (book.spent if book else 0)
+
+    def pressing(self, gate: str) -> bool:
+        """Whether some of that is on its way, or shall be at once."""
+        with self._lock:
+            book = self._books.get(gate)
+            return gate in self._telling or (book is not None and book.urgent and book.spent > 0)
+
+    def told(self, gate: str) -> None:
+        """The store knows of what was taken."""
+        with self._lock:
+            self._telling.pop(gate, None)
+
+    def owing(self) -> list[str]:
+        """Gates whose calls cost something that was not taken yet."""
+        with self._lock:
+            return [gate for gate, book in self._books.items() if book.spent]
+
     def retries(self, gate: str) -> int:
         """Retries not handed over yet."""
         with self._lock:
@@ -119,16 +151,23 @@ class Tallies:
             return [gate for gate, book in self._books.items() if book.urgent or not urgent]
 
     def take(self, gate: str) -> list[Tally]:
-        """Hand over what a gate has, oldest era first."""
+        """Hand over what a gate has, oldest era first. What was taken before is in the store by now."""
         with self._lock:
             book = self._books.pop(gate, _Book())
             self._urgent = any(book.urgent for book in self._books.values())
-        return [book.eras[era].tally(era) for era in sorted(book.eras)]
+            if book.spent:
+                self._telling[gate] = book.spent
+        spent = [Tally(era=NO_ERA, spent=book.spent)] if book.spent else []
+        return [*spent, *(book.eras[era].tally(era) for era in sorted(book.eras))]
 
-    def _sum(self, gate: str, era: int, *, urgent: bool = False) -> _Sum:
+    def _book(self, gate: str) -> _Book:
         book = self._books.get(gate)
         if book is None:
             book = self._books[gate] = _Book()
+        return book
+
+    def _sum(self, gate: str, era: int, *, urgent: bool = False) -> _Sum:
+        book = self._book(gate)
         found = book.eras.get(era)
         if found is None:
             found = book.eras[era] = _Sum()

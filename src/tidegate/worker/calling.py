@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Self
 
 from tidegate.clock import Clock
 from tidegate.context import Spent
@@ -26,8 +25,7 @@ from tidegate.core.job import (
     UpstreamRefused,
 )
 from tidegate.core.text import check_name
-from tidegate.core.verbs import Pace
-from tidegate.errors import InvalidInput, Steer, UpstreamUnavailable
+from tidegate.errors import SHORTEST_DEFERRAL, InvalidInput, Steer
 from tidegate.upstreams import QUEUES, UPSTREAM, Call, Upstreams, gate_of
 from tidegate.worker.origins import leaves, origins
 from tidegate.worker.producing import GaveWay
@@ -72,11 +70,6 @@ class Calls:
             self._whole = Call(upstream=lane.upstream, parents=lane.parents, eras=self._eras, job=self.lease.job.id)
             self.to.began(self._whole)
 
-    def upstream(self, name: str, parents: tuple[str, ...]) -> "Marked":
-        """A call that the handler marks; raises InvalidInput for what is no name."""
-        shared = parents or self.to.policies.parents(name)
-        return Marked(self, check_name("upstream", name), tuple(check_name("parents", each) for each in shared))
-
     def judge(self, outcome: Outcome) -> Outcome:
         """Tell what the run came to, and say what that is for the job."""
         if self._whole is not None:
@@ -98,7 +91,8 @@ class Calls:
             return Raised(failure=replace(failure_of(exc), transient=False))
         if how.refused and lane is not None:
             return UpstreamRefused(lane=job.lane if how.upstream in _names(job.lane) else lane)
-        return Deferred(after=how.after, lane=lane)
+        after = how.after if how.until is None else max(how.until - self.to.now(), SHORTEST_DEFERRAL)
+        return Deferred(after=after, lane=lane, failure=how.failure)
 
     def _lane(self, upstream: str, parents: tuple[str, ...] = ()) -> Lane:
         known = parents or self.to.policies.parents(upstream)
@@ -171,12 +165,16 @@ class Calls:
         self.to.failed(left.call, Fault.SLOW, left.lasted)
         return replace(left, fault=Fault.SLOW)
 
-    # told by `Marked` -----------------------------------------------------------------------------------------
+    # told by `marking.Marked` -----------------------------------------------------------------------------------------
 
     def enter(self, name: str, parents: tuple[str, ...]) -> Call:
         """A marked call begins; raises UpstreamUnavailable."""
-        self._mark(name)
         return self._entered(self.to.admit(name, parents, self.lease.job.id, self._eras))
+
+    @property
+    def user(self) -> str:
+        """Whose job it is."""
+        return self.lease.job.spec.user_id
 
     async def borrow(self, name: str, parents: tuple[str, ...]) -> Call:
         """A marked call begins as a probe; raises UpstreamUnavailable."""
@@ -212,75 +210,13 @@ class Calls:
                 self.to.failed(call, fault, lasted, failure.retry_after)
                 return
 
-    def _mark(self, name: str) -> None:
+    def mark(self, name: str) -> None:
+        """The handler says itself when it calls that upstream, also where that is refused."""
         self._marked.add(name)
         self.to.mark(self.lease.job.spec.type, name)
 
     def _lasted(self, began: float) -> timedelta:
         return timedelta(seconds=self.clock.monotonic() - began)
-
-
-class Marked:
-    """One marked call: see `context.UpstreamCall`."""
-
-    def __init__(self, calls: Calls, name: str, parents: tuple[str, ...]) -> None:
-        self._calls = calls
-        self._name = name
-        self._parents = parents
-        self._call: Call | None = None
-        self._began = 0.0
-
-    def __enter__(self) -> Self:
-        try:
-            self._call = self._calls.enter(self._name, self._parents)
-        except UpstreamUnavailable as refused:
-            loop = self._calls.to.keeper.loop
-            if refused.until is not None or loop is None or _on_a_loop():
-                raise
-            borrowed = asyncio.run_coroutine_threadsafe(self._calls.borrow(self._name, self._parents), loop)
-            self._call = borrowed.result()
-        return self._entered()
-
-    def _entered(self) -> Self:
-        self._began = self._calls.clock.monotonic()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._call is not None:
-            self._calls.leave(self._call, self._began, error)
-
-    async def __aenter__(self) -> Self:
-        try:
-            self._call = self._calls.enter(self._name, self._parents)
-        except UpstreamUnavailable as refused:
-            if refused.until is not None:
-                raise
-            self._call = await self._calls.borrow(self._name, self._parents)
-        return self._entered()
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self.__exit__(kind, error, trace)
-
-    def hint(self, retry_after: timedelta | None, pace: Pace | None) -> None:
-        """Pass on what an answer's headers told."""
-        if self._call is not None:
-            self._calls.to.hinted(self._call, retry_after, pace)
-
-    def may_retry(self) -> bool:
-        """Whether the fleet's budget allows one more."""
-        return self._call is not None and self._calls.to.may_retry(self._call)
-
-    def spent(self, usage: Spent) -> None:
-        """Add to the run's ledger."""
-        self._calls.spent.append((self._name, usage))
-
-
-def _on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def watched(lane: Lane, to: Upstreams) -> bool:

@@ -24,10 +24,19 @@ from tidegate.core.job import JobId, NewJob
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.errors import EngineUnavailable, IdempotencyConflict, InvalidInput, UnknownJobType
 from tidegate.requests import Builder
-from tidegate.schedules import Book, Plan, Record, parse
+from tidegate.schedules import Book, Origin, Plan, Record, Standing, parse
 from tidegate.schedules.book import Change
-from tidegate.schedules.plans import failing, passed, ticked
-from tidegate.telemetry.events import ScheduleFailing, ScheduleMissed, ScheduleTicked, Submitted, ref
+from tidegate.schedules.plans import failing, passed, retired, ticked
+from tidegate.telemetry.events import (
+    ScheduleFailing,
+    ScheduleHeld,
+    ScheduleMissed,
+    ScheduleRetired,
+    ScheduleTicked,
+    Submitted,
+    ref,
+)
+from tidegate.worker.allowance import Allowance
 from tidegate.worker.runtime import Runtime
 
 EVERY: Final = 1.0
@@ -43,7 +52,7 @@ AT_ONCE: Final = 20
 """Schedules that one worker reads and deals with together."""
 
 PATIENCE: Final = ON_TIME
-"""How long a tick that a worker can't make a job of is left to others, who may know the job type."""
+"""How long a tick that a worker can't make a job of is left to others, who may know its job type, or declare it."""
 
 _ONCE: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -67,6 +76,7 @@ class Crontab:
         self._given = now
         self._book = Book(to.engine, to.nonce)
         self._builder = Builder()
+        self._allowance = Allowance(to.engine, to.settings.user_per_hour)
         self._lines: dict[str, Line] = {}
         self._read = -1
         self._read_at = float("-inf")
@@ -118,30 +128,38 @@ class Crontab:
         """Go by what was read; the same line where nothing has changed."""
         known = self._lines.get(record.key)
         if known is None or known.record.version != record.version:
-            known = self._lines[record.key] = Line(record, _next_at(record))
+            known = self._lines[record.key] = Line(record, self._next_at(record))
         return known
 
     async def _deal(self, line: Line, now: datetime) -> None:
         """Deal with one schedule that was due when it was last seen; what is wrong with it harms no other."""
-        standing = line.record.standing
-        if standing is None or line.next_at is None or line.next_at > now:
+        standing, tick = line.record.standing, line.next_at
+        if standing is None or tick is None or tick > now:
             return  # deleted, paused, changed, or another worker was faster
         try:
-            await self._tick(line, standing.plan, now)
+            if self._declares(line.record):
+                await self._tick(line, standing, now)
+            else:
+                await self._leave(line, standing, tick, now)
         except InvalidInput as exc:
-            await self._fail(line, standing.plan, exc, now)
+            await self._fail(line, standing, exc, now)
         except EngineUnavailable:
             raise
         except Exception as exc:
             line.hold = now + PATIENCE
             _log.error("the ticks of schedule %s could not be dealt with", standing.plan.name, exc_info=exc)
 
-    async def _tick(self, line: Line, plan: Plan, now: datetime) -> None:
-        ticks = await asyncio.to_thread(_due, line.record, now)
-        jobs = [self._job(plan, tick, now) for tick in ticks]
-        receipts = await self._to.engine.submit(jobs) if jobs else []
-        for tick, job, receipt in zip(ticks, jobs, receipts, strict=True):
-            self._made(plan, tick, (job, receipt), now)
+    async def _tick(self, line: Line, standing: Standing, now: datetime) -> None:
+        plan = standing.plan
+        due = await asyncio.to_thread(_due, line.record, now)
+        jobs = [self._job(plan, tick, now) for tick in due]
+        ticks = await self._allowance.take(standing, due, now)
+        if due and not ticks:
+            await self._hold(line, standing, now)
+            return
+        receipts = await self._to.engine.submit(jobs[: len(ticks)]) if ticks else []
+        for tick, job, receipt in zip(ticks, jobs, receipts, strict=False):
+            await self._made(standing, tick, (job, receipt), now)
         change = _dealt_with(ticks, receipts) if ticks else partial(passed, until=now)
         missed_from, until = line.next_at or now, ticks[0] if ticks else now
         if await self._write(line, change):
@@ -155,16 +173,19 @@ class Crontab:
         job_id = JobId(uuid7(*clock.new_id_parts()))
         return self._builder.build(request, self._to.registry.get(request.type), job_id, now)
 
-    def _made(self, plan: Plan, tick: datetime, made: tuple[NewJob, Receipt], now: datetime) -> None:
+    async def _made(self, standing: Standing, tick: datetime, made: tuple[NewJob, Receipt], now: datetime) -> None:
         """Tell of a job: that is for whoever made it."""
-        job, receipt = made
-        if receipt.submission is Submission.BUSY:
-            raise EngineUnavailable("a transaction holds the tick's idempotency key")
-        if receipt.submission is Submission.CREATED:
-            self._to.emit(Submitted(job=ref(job)))
-            self._to.emit(
-                ScheduleTicked(schedule=plan.name, user_id=plan.user_id, tick=tick, job_id=job.id, late=now - tick)
-            )
+        (job, receipt), plan = made, standing.plan
+        match receipt.submission:
+            case Submission.BUSY:
+                raise EngineUnavailable("a transaction holds the tick's idempotency key")
+            case Submission.CONFLICT:
+                await self._allowance.give_back(standing, tick)
+            case Submission.CREATED:
+                self._to.emit(Submitted(job=ref(job)))
+                self._to.emit(
+                    ScheduleTicked(schedule=plan.name, user_id=plan.user_id, tick=tick, job_id=job.id, late=now - tick)
+                )
 
     async def _write(self, line: Line, change: Change) -> bool:
         """Whether this worker's was the swap that wrote it down."""
@@ -172,30 +193,52 @@ class Crontab:
         self._adopt(record)
         return won
 
-    async def _fail(self, line: Line, plan: Plan, error: InvalidInput, now: datetime) -> None:
+    async def _hold(self, line: Line, standing: Standing, now: datetime) -> None:
+        """Leave ticks due until their user may have another job; by then they may be late, or missed."""
+        why = f"its user has had {self._allowance.limit} jobs within an hour, which is the most: its ticks wait"
+        plan = standing.plan
+        if await self._write(line, partial(failing, looked=standing.looked, error=why)):
+            self._to.emit(ScheduleHeld(schedule=plan.name, user_id=plan.user_id))
+        self._lines[line.record.key].hold = now + self._allowance.wait(plan.user_id, now)
+
+    async def _leave(self, line: Line, standing: Standing, tick: datetime, now: datetime) -> None:
+        """Leave a tick to those whose code declares the schedule; where nobody's does, it is retired."""
+        if now < tick + PATIENCE:
+            line.hold = tick + PATIENCE
+            return
+        if await self._write(line, partial(retired, tick=tick, now=now)):
+            self._to.emit(ScheduleRetired(schedule=standing.plan.name, user_id=standing.plan.user_id))
+
+    def _declares(self, record: Record) -> bool:
+        """Whether its ticks are for this worker to deal with: code's are for those that run that code."""
+        of_code = record.standing is not None and record.standing.origin is Origin.CODE
+        return not of_code or record.key in self._to.declared
+
+    def _next_at(self, record: Record) -> datetime | None:
+        standing = record.standing
+        if standing is None or standing.paused_at is not None:
+            return None
+        if standing.retired_at is not None and not self._declares(record):
+            return None
+        try:
+            return _following(record)(standing.looked)
+        except InvalidInput:
+            return standing.looked  # so that it is told at the next look
+
+    async def _fail(self, line: Line, standing: Standing, error: InvalidInput, now: datetime) -> None:
         """Leave a tick to others for a while; then say what is wrong, and look again from time to time."""
         patient_until = (line.next_at or now) + PATIENCE
         if now < patient_until:
             line.hold = patient_until
             return
-        unknown = isinstance(error, UnknownJobType)
+        plan, unknown = standing.plan, isinstance(error, UnknownJobType)
         why = f"no worker that looked knows the job type {plan.type!r}" if unknown else str(error)
-        if await self._write(line, partial(failing, error=why)):
+        if await self._write(line, partial(failing, looked=standing.looked, error=why)):
             self._tell_failing(plan, type(error).__name__)
         self._lines[line.record.key].hold = now + PATIENCE
 
     def _tell_failing(self, plan: Plan, error_type: str) -> None:
         self._to.emit(ScheduleFailing(schedule=plan.name, user_id=plan.user_id, error_type=error_type))
-
-
-def _next_at(record: Record) -> datetime | None:
-    standing = record.standing
-    if standing is None or standing.paused_at is not None:
-        return None
-    try:
-        return _following(record)(standing.looked)
-    except InvalidInput:
-        return standing.looked  # so that it is told at the next look
 
 
 def _following(record: Record) -> Following:

@@ -16,6 +16,7 @@ from tidegate.handlers import JobType, Mode
 from tidegate.telemetry.logs import JobLog
 from tidegate.worker.active import Active, Interruptible
 from tidegate.worker.calling import Calls
+from tidegate.worker.marking import Marker
 from tidegate.worker.processes import Child, Processes
 from tidegate.worker.producing import Made, produced
 from tidegate.worker.raising import raised
@@ -123,10 +124,10 @@ class Performer:
             link=active,
             folder=folder,
             files=files,
-            guard=self._guard(active),
+            guard=Marker(self._calls(active)),
         )
 
-    def _guard(self, active: Active) -> Calls:
+    def _calls(self, active: Active) -> Calls:
         if active.calls is None:
             active.calls = calls_of(active, self._to)
         return active.calls

@@ -1,7 +1,7 @@
 """What a handler made: its result, encoded, and the files it saved."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from tidegate.context import Context, Result, Saved
@@ -26,11 +26,16 @@ class Produced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaveWay:
-    """The handler chose to run again: after a while, or once an upstream is well, which had `refused` it."""
+    """The handler chose to run again: after a while, or once an upstream is well, which had `refused` it.
+
+    Or at `until`, for the reason that `failure` tells.
+    """
 
     after: timedelta = timedelta(0)
     upstream: str | None = None
     refused: bool = False
+    until: datetime | None = None
+    failure: Failure | None = None
 
 
 Made = Produced | Failure | Lost | GaveWay

@@ -7,8 +7,8 @@ never to a log.
 from contextlib import suppress
 
 from tidegate.context import Log
-from tidegate.core.failure import Failure, failure_of
-from tidegate.errors import Defer, Steer, UpstreamUnavailable
+from tidegate.core.failure import BUDGET_SPENT, Failure, failure_of
+from tidegate.errors import Defer, OutOfBudget, Steer, UpstreamUnavailable
 from tidegate.telemetry.redaction import trace
 from tidegate.worker.calling import Calls
 from tidegate.worker.origins import leaves
@@ -24,6 +24,8 @@ def raised(error: BaseException, log: Log, calls: Calls | None) -> Failure | Gav
         calls.blame(error)
     for each in leaves(error):
         match each:
+            case OutOfBudget():
+                return GaveWay(until=each.until, failure=Failure(code=BUDGET_SPENT, message=str(each)))
             case UpstreamUnavailable():
                 return GaveWay(upstream=each.upstream, refused=True)
             case Defer():

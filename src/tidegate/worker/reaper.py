@@ -1,7 +1,7 @@
 """Take over what nobody looks after any more: decide, and settle. It needs no handler and reads no payload.
 
 A worker announces itself before it renews, both for as long as a lease lasts, so when a lease runs out while
-its owner is still listed, the owner lives and only this lease was not kept: that is an interruption, not a
+its owner still counts as at work, the owner lives and only this lease was not kept: that is an interruption, not a
 crash. So it is when the owner's process can be seen to live on this host: a handler that holds the GIL stops
 both.
 """
@@ -90,7 +90,7 @@ class Reaper:
         taken = await to.engine.reclaim(request, to.nonce())
         if not taken:
             return 0
-        alive = {worker.owner for worker in await to.engine.workers()} - set(dead_owners)
+        alive = {each.owner for each in await to.engine.workers() if each.lives(taken[0].at)} - set(dead_owners)
         ends = await asyncio.gather(*(self._end(item, alive) for item in taken), return_exceptions=True)
         for item, error in zip(taken, ends, strict=True):
             if isinstance(error, Exception):  # one bad row must not keep the others from being settled

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from tidegate.core.query import WorkerInfo
@@ -18,6 +19,9 @@ from tidegate.errors import EngineUnavailable
 from tidegate.telemetry.events import SlowHeartbeat
 from tidegate.worker.active import Active, Actives, Stop
 from tidegate.worker.runtime import Runtime
+
+LISTED = timedelta(hours=1)
+"""How long a worker is listed after it was last heard of."""
 
 TICK = timedelta(seconds=1)
 """How often, at least, progress is told and the clock is looked at."""
@@ -45,7 +49,7 @@ class Heart:
         threading.Thread(target=self._live, name="tidegate-heart", daemon=True).start()
 
     async def stop(self) -> None:
-        """Beat no more; the last thing a stopping worker does. The worker is withdrawn from the list."""
+        """Beat no more; the last thing a stopping worker does. The worker says so."""
         self._stopping.set()
         await self._stopped.wait()
 
@@ -67,9 +71,9 @@ class Heart:
 
     async def _withdraw(self) -> None:
         try:
-            await self._announce(timedelta(0))
+            await self._announce(timedelta(0), stopped=True)
         except Exception as exc:
-            _log.error("the worker could not be withdrawn, and is listed until that runs out", exc_info=exc)
+            _log.error("nobody could be told that the worker stops", exc_info=exc)
 
     async def _tick(self, due: float) -> float:
         """One look: everything when it is due, else only what has progress to tell. When it is due next."""
@@ -115,10 +119,12 @@ class Heart:
         with suppress(RuntimeError):  # it is closed: nothing of the worker is left
             self._worker_loop.call_soon_threadsafe(call)
 
-    async def _announce(self, live_for: timedelta) -> None:
+    async def _announce(self, live_for: timedelta, *, stopped: bool = False) -> None:
+        now = self._to.upstreams.now()
+        info = replace(self._info(), seen_at=now, live_until=now + live_for, stopped=stopped)
         try:
             async with asyncio.timeout(self._to.settings.renew_every.total_seconds()):
-                await self._to.engine.announce(self._info(), live_for)
+                await self._to.engine.announce(info, live_for + LISTED)
         except (EngineUnavailable, TimeoutError):
             return  # it is told again at the next beat
 

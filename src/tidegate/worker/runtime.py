@@ -33,7 +33,8 @@ class WorkerSettings:
     `slots` jobs at a time. A lease lasts `lease_for` and is renewed every `renew_every`. An idle worker asks
     for jobs after `poll` and up to half as long again. At a stop, runs get `grace` to finish; a run that shall
     end gets `stop_grace` to clean up. One upstream gets at most `upstream_share` of the slots while others have
-    jobs. An uploaded file is kept for `upload_kept`.
+    jobs. An uploaded file is kept for `upload_kept`. A user's schedules and requests make at most `user_per_hour` jobs
+    an hour, with 0 any number.
     """
 
     queues: Mapping[str, int] = field(default_factory=lambda: dict(QUEUE_WEIGHTS))
@@ -46,6 +47,7 @@ class WorkerSettings:
     prune_every: timedelta = timedelta(seconds=60)
     upstream_share: float = 0.6
     upload_kept: timedelta = timedelta(hours=24)
+    user_per_hour: int = 0
 
 
 def nothing_follows(_job: Job, _settlement: Settlement) -> tuple[NewJob, ...]:
@@ -58,7 +60,7 @@ class Runtime:
     """The surroundings that the workers of one process share.
 
     `dice` gives numbers in [0, 1), `nonce` 32 fresh hex digits. `scratch` is a folder for what runs write. `follow`
-    says which jobs go with an ending.
+    says which jobs go with an ending. `declared` are the keys of the schedules that this process's code declares.
     """
 
     engine: Engine
@@ -75,3 +77,4 @@ class Runtime:
     settings: WorkerSettings = field(default_factory=WorkerSettings)
     held: Held = field(default_factory=Held)
     follow: Follow = nothing_follows
+    declared: frozenset[str] = frozenset()

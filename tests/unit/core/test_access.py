@@ -4,18 +4,32 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidegate.core.access import ID_BYTES, KEY_BYTES, ApiKey, Role, digest_of, id_of, key_text
+from tidegate.core.access import (
+    ID_BYTES,
+    KEY_BYTES,
+    MOST_FORMERS,
+    ApiKey,
+    Former,
+    Role,
+    digest_of,
+    id_of,
+    key_text,
+    marked_by,
+    rotated,
+    session_key,
+    session_text,
+)
+from tidegate.errors import Refused
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = key_text(bytes(range(ID_BYTES + KEY_BYTES)))
 OTHER = key_text(bytes(reversed(range(ID_BYTES + KEY_BYTES))))
 
 
-def _key(**changes: object) -> ApiKey:
-    given: dict[str, object] = {"former": "", "former_until": None, "expires_at": None, **changes}
-    former_until, expires_at = given["former_until"], given["expires_at"]
-    assert former_until is None or isinstance(former_until, datetime)
-    assert expires_at is None or isinstance(expires_at, datetime)
+OVERLAP = timedelta(hours=24)
+
+
+def _key(expires_at: datetime | None = None, formers: tuple[Former, ...] = ()) -> ApiKey:
     return ApiKey(
         id="a",
         name="n",
@@ -23,8 +37,7 @@ def _key(**changes: object) -> ApiKey:
         digest=digest_of(TEXT),
         created_at=NOW,
         expires_at=expires_at,
-        former=str(given["former"]),
-        former_until=former_until,
+        formers=formers,
     )
 
 
@@ -57,7 +70,59 @@ def test_it_opens_nothing_from_its_end_on() -> None:
 
 
 def test_a_former_text_is_taken_for_a_while() -> None:
-    key = _key(former=digest_of(OTHER), former_until=NOW)
+    key = _key(formers=(Former(digest=digest_of(OTHER), until=NOW),))
+    assert key.former_until == NOW
     assert key.opens(digest_of(OTHER), NOW - timedelta(microseconds=1))
     assert not key.opens(digest_of(OTHER), NOW)
-    assert not _key(former=digest_of(OTHER)).opens(digest_of(OTHER), NOW)
+    assert _key().former_until is None
+
+
+def test_every_text_of_a_key_that_is_rotated_again_is_taken_until_its_own_end() -> None:
+    first = _key()
+    second = rotated(first, digest_of(OTHER), NOW, OVERLAP)
+    later = NOW + timedelta(hours=1)
+    third = rotated(second, digest_of("third"), later, OVERLAP)
+    texts = (TEXT, OTHER, "third")
+    for now, opening in (
+        (later, (True, True, True)),
+        (NOW + OVERLAP, (False, True, True)),
+        (later + OVERLAP, (False, False, True)),
+    ):
+        assert tuple(third.opens(digest_of(text), now) for text in texts) == opening
+    assert third.former_until == later + OVERLAP
+    assert len(rotated(third, digest_of("fourth"), later + OVERLAP, OVERLAP).formers) == 1
+
+
+def test_no_key_is_rotated_without_end_at_once() -> None:
+    key = _key()
+    for number in range(MOST_FORMERS):
+        key = rotated(key, digest_of(str(number)), NOW, OVERLAP)
+    with pytest.raises(Refused):
+        rotated(key, digest_of("one more"), NOW, OVERLAP)
+    assert rotated(key, digest_of("a day later"), NOW + OVERLAP, OVERLAP).former_until == NOW + 2 * OVERLAP
+
+
+SESSION = session_text("abcdefgh", digest_of(TEXT), bytes(16))
+
+
+def test_a_sessions_token_names_its_key_and_bears_the_mark_of_its_text() -> None:
+    assert session_key(SESSION) == "abcdefgh"
+    assert marked_by(SESSION, [digest_of(OTHER), digest_of(TEXT)]) == digest_of(TEXT)
+    assert marked_by(SESSION, [digest_of(OTHER)]) is None
+    assert marked_by(SESSION, []) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", SESSION[:-1], f"{SESSION}\n", SESSION.replace(".", "_"), SESSION.upper(), TEXT, "\u0661" + SESSION[1:]],
+)
+def test_what_is_no_token_is_for_no_key(text: str) -> None:
+    assert session_key(text) is None
+    assert marked_by(text, [digest_of(TEXT)]) is None
+
+
+def test_a_token_that_was_changed_bears_nobodys_mark() -> None:
+    other_key = f"abcdefgi{SESSION[8:]}"
+    other_mark = f"{SESSION[:-1]}{'0' if SESSION[-1] != '0' else '1'}"
+    for changed in (other_key, other_mark, session_text("abcdefgh", "", bytes(16))):
+        assert marked_by(changed, [digest_of(TEXT)]) is None

@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.core.circuits import START, Circuit, seconds
 from tidegate.core.breaker import lent, next_probe_in
-from tidegate.core.failure import Failure
+from tidegate.core.budget import Budget, Spending, charged
+from tidegate.core.failure import BUDGET_SPENT, Failure
 from tidegate.core.fault import Fault
 from tidegate.core.job import Counters, Defer, Deferred, Job, JobId, Lane, Refund, Spec, Status
 from tidegate.core.ledger import USAGE, Entry
@@ -158,3 +159,21 @@ def test_an_entry_of_the_ledger_may_have_no_price() -> None:
 def test_a_handler_that_gives_way_uses_no_attempt() -> None:
     deferred = decide(JOB, Deferred(after=timedelta(seconds=3), lane=Lane(upstream="b")), now=START, dice=0.5)
     assert deferred == Defer(delay=timedelta(seconds=3), refund=Refund.INTERRUPTION, lane=Lane(upstream="b"))
+
+
+def test_a_job_whose_upstream_has_spent_its_budget_says_how_much_and_until_when() -> None:
+    rules = replace(API, budget=Budget(50))
+    spending = charged(Spending(), Budget(50), 50_000_000, "a", START)
+    found = reason(look=look_at(Upstream(spending=spending), rules=rules))
+    assert (found.code, found.until) == ("parked", START + timedelta(days=1))
+    assert found.message == "api has spent its budget of $50.00 a day until 2026-01-02T00:00:00Z"
+    unknowing = reason(look=look_at(Upstream(spending=spending)))
+    assert unknowing.message == "api has spent its budget until 2026-01-02T00:00:00Z"
+
+
+def test_a_job_whose_user_has_spent_the_budget_says_so() -> None:
+    why = Failure(code=BUDGET_SPENT, message="its user has spent the budget of $2.00 a day for api")
+    again = replace(JOB, run_at=START + timedelta(days=1), counters=Counters(runs=1, interruptions=1), error=why)
+    found = reason(again)
+    assert (found.code, found.until) == ("budget", again.run_at)
+    assert found.message == f"{why.message}: it runs again at 2026-01-02T00:00:00Z"

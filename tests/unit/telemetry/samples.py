@@ -50,6 +50,8 @@ def every_event(of: JobRef | None = None, *, text: str = "word") -> Iterator[Eve
     yield events.ScheduleTicked(schedule="nightly", user_id="user-1", tick=NOW, job_id=JobId("job-b"), late=second)
     yield events.ScheduleMissed(schedule="nightly", user_id="user-1", since=NOW, until=NOW + second)
     yield events.ScheduleFailing(schedule="nightly", user_id="user-1", error_type=text)
+    yield events.ScheduleHeld(schedule="nightly", user_id="user-1")
+    yield events.ScheduleRetired(schedule="nightly", user_id="user-1")
     yield events.ListenerFailed(listener=text, error_type=text)
 
 

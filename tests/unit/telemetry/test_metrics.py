@@ -1,5 +1,6 @@
 """What events and looks at the fleet become as metrics."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -121,20 +122,30 @@ def test_names_tell_their_units_and_what_they_are() -> None:
 
 def test_where_the_store_is_away_no_gauge_but_that_is_told() -> None:
     told = {family.name for family in gauges(None).collect()}
-    assert told == {"tidegate_build", "tidegate_store_up"}
+    assert told == {"tidegate_build", "tidegate_http_lasting", "tidegate_store_up"}
     assert gauges(None).get_sample_value("tidegate_store_up") == 0
+
+
+def _deliveries() -> list[LaneStats]:
+    lanes = (Lane(queue="system", upstream=f"webhook.{number:016x}") for number in range(300))
+    return [LaneStats(lane=lane, waiting=2) for lane in lanes]
 
 
 def _fleet() -> Fleet:
     api, shared = Lane(queue="high", upstream="api", parents=("acme",)), Lane(queue="high", upstream="mail")
-    lanes = (LaneStats(lane=api, ready=2, running=1), LaneStats(lane=shared, ready=3, dead_letter=4))
+    lanes = (LaneStats(lane=api, ready=2, running=1), LaneStats(lane=shared, ready=3, dead_letter=4), *_deliveries())
     worker = WorkerInfo(owner=OWNER, host="h", pid=7, started_at=NOW, version="1", slots=8, busy=2, queues=("high",))
     return Fleet(
         stats=Stats(at=NOW, lanes=lanes, oldest_ready_at=NOW - 5 * SECOND),
         workers=(worker, worker),
         queues=("high", "low"),
         paused=frozenset({"low"}),
-        upstreams={"api": Circuit(state=State.HALF_OPEN, limit=1), "acme": Circuit(state=State.CLOSED)},
+        upstreams={
+            "api": Circuit(state=State.HALF_OPEN, limit=1),
+            "acme": Circuit(state=State.CLOSED),
+            **{f"webhook.{number:016x}": Circuit(state=State.CLOSED, limit=8) for number in range(300)},
+            "webhook.dead": Circuit(state=State.OPEN, limit=1),
+        },
         ages={"high": 5 * SECOND, "low": None},
         per_minute={"high": 30.0},
     )
@@ -159,6 +170,12 @@ def _fleet() -> Fleet:
         ("upstream_state", {"upstream": "api", "state": "open"}, 0),
         ("upstream_limit", {"upstream": "api"}, 1),
         ("upstream_limit", {"upstream": "acme"}, None),
+        ("upstream_jobs", {"upstream": "webhooks", "state": "waiting"}, 600),
+        ("upstream_state", {"upstream": "webhooks", "state": "open"}, None),
+        ("upstream_limit", {"upstream": "webhooks"}, None),
+        ("webhook_receivers", {"state": "closed"}, 300),
+        ("webhook_receivers", {"state": "open"}, 1),
+        ("webhook_receivers", {"state": "half_open"}, 0),
         ("oldest_ready_age_seconds", {}, 5),
         ("workers", {}, 2),
         ("worker_slots", {"state": "all"}, 16),
@@ -173,6 +190,17 @@ def test_a_look_at_the_fleet_becomes_gauges(sample: str, labels: dict[str, str],
 
 def test_every_gauge_is_in_the_list_and_every_one_of_the_list_is_told() -> None:
     assert {family.name for family in gauges(_fleet()).collect()} == {family.name for family in GAUGES}
+
+
+def test_no_receiver_of_a_webhook_has_a_label_of_its_own_however_many_there_are(metrics: Metrics) -> None:
+    [changed] = [event for event in every_event() if isinstance(event, events.UpstreamChanged)]
+    for number in range(300):
+        metrics(replace(changed, gate=f"upstream:webhook.{number:016x}"))
+    assert value(metrics, "tidegate_upstream_transitions_total", kind="upstream", name="webhooks", to="open") == 300
+    shown = [sample.labels for family in gauges(_fleet()).collect() for sample in family.samples]
+    shown += [sample.labels for family in metrics.registry.collect() for sample in family.samples]
+    assert [labels for labels in shown if any(text.startswith("webhook.") for text in labels.values())] == []
+    assert len(shown) < 100
 
 
 def test_without_a_rate_none_is_told() -> None:

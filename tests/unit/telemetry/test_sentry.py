@@ -131,6 +131,15 @@ def test_a_breaker_that_opens_is_a_warning(
     assert (event["level"], event["message"], event["fingerprint"]) == ("warning", message, [gate])
 
 
+def test_a_budget_that_is_spent_is_a_warning_of_its_own(receiver: Receiver, listener: SentryListener) -> None:
+    why = "its budget of $50.00 a day is spent"
+    listener(UpstreamChanged(gate="upstream:api", transition=Transition(at=NOW, to="spent", why=why)))
+    listener.close(PATIENCE)
+    (event,) = receiver.events()
+    assert (event["level"], event["message"]) == ("warning", f"upstream api: {why}")
+    assert event["fingerprint"] == ["upstream:api", "spent"]
+
+
 def test_a_schedule_that_makes_no_jobs_is_a_warning(receiver: Receiver, listener: SentryListener) -> None:
     listener(ScheduleFailing(schedule="nightly", user_id="ada", error_type="UnknownJobType"))
     listener.close(PATIENCE)

@@ -5,17 +5,19 @@ Without any key the API is open, and `http.server` listens on loopback only. Wit
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Final, NoReturn
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 
 from tidegate.config import Settings
-from tidegate.core.access import ANYBODY, GIVEN, ApiKey, Caller, Role
+from tidegate.core.access import ANYBODY, GIVEN, Caller, Role
 from tidegate.errors import AccessDenied, Unauthenticated
-from tidegate.http.guards.keyring import KeyRing
-from tidegate.http.guards.limits import Limits, wrong_key
+from tidegate.http.guards.guessing import Guesses
+from tidegate.http.guards.keyring import KeyRing, Shown
 
 COOKIE: Final = "tidegate_session"
 
@@ -45,19 +47,16 @@ NEEDS: Final[dict[str, tuple[Role, Role]]] = {
 LOCAL_NAMES: Final = "tidegate_local_names"
 """In the state of an application that our own server serves: while there is no key, by this machine's names only."""
 
-FAILURES_PER_MINUTE: Final = 30
-"""Wrong keys from one address; what guesses is told to wait."""
-
 
 class Gatekeeper:
     """Knows callers by what they show. A dependency of every route."""
 
     def __init__(
-        self, ring: KeyRing, settings: Callable[[], Settings], counting: Limits, address: Callable[[Request], str]
+        self, ring: KeyRing, settings: Callable[[], Settings], guesses: Guesses, address: Callable[[Request], str]
     ) -> None:
         self._ring = ring
         self._settings = settings
-        self._limits = counting
+        self._guesses = guesses
         self._address = address
 
     async def __call__(self, request: Request) -> None:
@@ -66,7 +65,7 @@ class Gatekeeper:
         tag = route.tags[-1] if route.tags else ""  # ours: those of an application that includes us stand before it
         if f"{tag}_{route.name}" in OPEN:
             return
-        caller: Caller | None = getattr(request.state, ACTING, None)
+        caller: Caller | None = request.scope["state"].get(ACTING)
         if caller is None:
             caller = await self._caller(request) if await self.required() else self._anybody(request)
         looks, changes = NEEDS.get(tag, (Role.ADMIN, Role.ADMIN))
@@ -83,12 +82,14 @@ class Gatekeeper:
         return found or await self.unknown(request)
 
     def _anybody(self, request: Request) -> Caller:
-        """Who asks while there is no key, and is on this machine; raises AccessDenied.
+        """Who asks where no key is asked for: anybody on this machine, or whom others let in. Raises AccessDenied.
 
         A page from elsewhere can have its own name lead here (DNS rebinding), but no name of this machine's.
         """
-        guarded = getattr(request.app.state, LOCAL_NAMES, False) and self._settings().auth == "keys"
-        if guarded and not local(request.url.hostname or ""):
+        settings = self._settings()
+        if settings.auth == "none":
+            return Caller(role=Role(settings.auth_role))
+        if getattr(request.app.state, LOCAL_NAMES, False) and not _asked_of_us(request):
             raise AccessDenied(
                 "there is no API key yet, so only this machine's own names are answered: ask for localhost, make a key "
                 "with `tidegate keys create`, or set TIDEGATE_AUTH=none where somebody else checks"
@@ -102,7 +103,7 @@ class Gatekeeper:
 
     async def unknown(self, request: Request) -> NoReturn:
         """Refuse what was shown; raises RateLimited for an address that keeps guessing."""
-        await self._limits.take([wrong_key(self._address(request), FAILURES_PER_MINUTE)])
+        await self._guesses.count(self._address(request))
         raise Unauthenticated("this is no API key, or it has been revoked, or it is over")
 
     async def _by_key(self, shown: str) -> Caller | None:
@@ -112,14 +113,14 @@ class Gatekeeper:
         given = self._settings().admin_key
         if given is not None and compare_digest(given.get_secret_value().encode(), text.encode()):
             return Caller(role=Role.ADMIN, name="admin", key_id=GIVEN)
-        key = await self._ring.find(text.strip())
-        return None if key is None else _caller(key)
+        shown_key = await self._ring.find(text.strip())
+        return None if shown_key is None else _caller(shown_key)
 
     async def _by_session(self, request: Request, token: str) -> Caller | None:
-        key = await self._ring.session(token)
-        if key is not None and request.method not in SAFE and not own_page(request):
+        shown = await self._ring.session(token)
+        if shown is not None and request.method not in SAFE and not own_page(request):
             raise AccessDenied("a session changes nothing on behalf of another site")
-        return None if key is None else _caller(key)
+        return None if shown is None else _caller(shown)
 
 
 def local(host: str) -> bool:
@@ -129,6 +130,17 @@ def local(host: str) -> bool:
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
     return True
+
+
+def _asked_of_us(request: Request) -> bool:
+    """Whether a request names this machine: in its Host header, or else by where it came."""
+    return _local_host(request.headers.get("host"), request.scope.get("server"))
+
+
+@lru_cache(maxsize=1_024)
+def _local_host(header: str | None, server: tuple[str, int | None] | None) -> bool:
+    headers = [] if header is None else [(b"host", header.encode("latin-1"))]
+    return local(URL(scope={"path": "/", "server": server, "headers": headers}).hostname or "")
 
 
 def own_page(request: Request) -> bool:
@@ -141,5 +153,6 @@ def own_page(request: Request) -> bool:
     return site in ("same-origin", "none")
 
 
-def _caller(key: ApiKey) -> Caller:
-    return Caller(role=key.role, name=key.name, user_id=key.user_id, key_id=key.id)
+def _caller(shown: Shown) -> Caller:
+    key = shown.key
+    return Caller(role=key.role, name=key.name, user_id=key.user_id, key_id=key.id, digest=shown.digest)

@@ -2,14 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import msgspec
 
 from tidegate.clock import Clock, chance, token
-from tidegate.core.access import ID_BYTES, KEY_BYTES, ApiKey, Role, Session, digest_of, id_of, key_text
+from tidegate.core.access import (
+    ID_BYTES,
+    KEY_BYTES,
+    SESSION_BYTES,
+    ApiKey,
+    Role,
+    Session,
+    digest_of,
+    id_of,
+    key_text,
+    marked_by,
+    rotated,
+    session_key,
+    session_text,
+)
 from tidegate.core.verbs import Document, Swap
 from tidegate.errors import EngineUnavailable
 from tidegate.ports import Documents
@@ -27,6 +41,9 @@ ROTATION: Final = timedelta(hours=24)
 STRANGERS: Final = 20
 """Keys that the store is asked for one by one between two times that all are read: whoever guesses costs no more."""
 
+SWEPT: Final = 20
+"""Sessions that are looked at whenever one begins, to clear away those that are over."""
+
 _PAGE: Final = 200
 
 Value = TypeVar("Value")
@@ -42,6 +59,18 @@ class Wish:
     lasts: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A key, and the digest of that text of its own by which it was shown."""
+
+    key: ApiKey
+    digest: str
+
+
+Fitting = Callable[[ApiKey, datetime], str | None]
+"""The digest of that text of a key which something that was shown fits now; None where it fits none."""
+
+
 class KeyRing:
     """One process's knowledge of keys. Every method may raise EngineUnavailable; of `find` only the first one does."""
 
@@ -55,30 +84,26 @@ class KeyRing:
         self._locked = False
         self._changes = 0
         self._strangers = 0
+        self._swept = ""
 
     async def locked(self) -> bool:
         """Whether there was any key, be it one that can't be read: from then on whoever asks must show one."""
         await self._refresh()
         return self._locked
 
-    async def find(self, text: str) -> ApiKey | None:
+    async def find(self, text: str) -> Shown | None:
         """The key that this text is; None for what opens nothing."""
         key_id = id_of(text)
         if key_id is None:
             return None
-        await self._refresh()
-        digest, now = digest_of(text), self._clock.now()
-        known = self._keys.get(key_id)
-        if (known is None or not known.opens(digest, now)) and self._strangers < STRANGERS:
-            self._strangers += 1
-            known = await self._load(key_id)  # it may have been made or rotated elsewhere just now
-        return known if known is not None and known.opens(digest, now) else None
+        digest = digest_of(text)
+        return await self._opened(key_id, lambda key, now: digest if key.opens(digest, now) else None)
 
-    async def holds(self, key_id: str) -> bool:
-        """Whether the key with that id is one still; what was known of it before the store went away holds."""
+    async def holds(self, key_id: str, digest: str) -> bool:
+        """Whether that text of that key is taken still; what was known of it before the store went away holds."""
         await self._refresh()
         key = self._keys.get(key_id)
-        return key is not None and (key.expires_at is None or key.expires_at > self._clock.now())
+        return key is not None and key.opens(digest, self._clock.now())
 
     async def all(self) -> list[ApiKey]:
         """Every key, by id, as the store has them now."""
@@ -107,15 +132,17 @@ class KeyRing:
         return key, text
 
     async def rotate(self, key_id: str) -> tuple[ApiKey, str] | None:
-        """The same key with a new text; the former one is taken for a day more. None for an unknown one."""
+        """The same key with a new text; the former one is taken for a day more. None for an unknown one.
+
+        Raises Refused where too many former ones are taken.
+        """
         fresh = key_text(chance(ID_BYTES + KEY_BYTES))
         text = f"tg_{key_id}_{fresh.split('_', 2)[2]}"
 
-        def rotated(key: ApiKey | None) -> ApiKey | None:
-            former_until = self._clock.now() + ROTATION
-            return key and replace(key, digest=digest_of(text), former=key.digest, former_until=former_until)
+        def turned(key: ApiKey | None) -> ApiKey | None:
+            return key and rotated(key, digest_of(text), self._clock.now(), ROTATION)
 
-        key = await self._write(KEYS, key_id, rotated, ApiKey)
+        key = await self._write(KEYS, key_id, turned, ApiKey)
         if key is None:
             return None
         self._know(key_id, key)
@@ -130,29 +157,46 @@ class KeyRing:
 
     # sessions -------------------------------------------------------------------------------------------------
 
-    async def begin(self, key: ApiKey) -> tuple[str, Session]:
-        """A session for who showed this key, and its token. Sessions that are over are cleared away."""
-        now = self._clock.now()
-        async for document in self._documents(SESSIONS):
-            session = _read(document, Session)
-            if session is not None and session.expires_at <= now:
-                await self._write(SESSIONS, document.key, lambda _: None, Session)
-        text = f"{token()}{token()}"
-        session = Session(key_id=key.id, expires_at=now + SESSION_LASTS)
-        await self._write(SESSIONS, digest_of(text), lambda _: session, Session)
+    async def begin(self, shown: Shown) -> tuple[str, Session]:
+        """A session for who showed this key, and its token. It ends with that text of the key at the latest."""
+        await self._sweep()
+        text = session_text(shown.key.id, shown.digest, chance(SESSION_BYTES))
+        session = Session(key_id=shown.key.id, expires_at=self._clock.now() + SESSION_LASTS)
+        value = msgspec.json.encode(session)
+        await self._store().swap(Swap(kind=SESSIONS, key=digest_of(text), value=value, expected=0, nonce=token()))
         return text, session
 
-    async def session(self, text: str) -> ApiKey | None:
-        """The key of the session with this token; None where it is over, or its key is gone."""
-        digest, now = digest_of(text), self._clock.now()
+    async def session(self, text: str) -> Shown | None:
+        """The key of the session with this token; None where it is over, or what it was begun with is.
+
+        Only for a token that bears a key's mark the store is asked: nobody can make one up.
+        """
+        key_id = session_key(text)
+        if key_id is None:
+            return None
+        shown = await self._opened(key_id, lambda key, now: marked_by(text, key.digests(now)))
+        if shown is None:
+            return None
+        session = await self._session(digest_of(text))
+        return shown if session is not None and session.expires_at > self._clock.now() else None
+
+    async def _session(self, digest: str) -> Session | None:
         read_at, session = self._sessions.get(digest, (float("-inf"), None))
         if self._clock.monotonic() - read_at > KNOWN_FOR.total_seconds():
             [document] = await self._store().load(SESSIONS, [digest])
             session = _read(document, Session)
             self._sessions = {digest: (self._clock.monotonic(), session), **self._fresh()}
-        if session is None or session.expires_at <= now:
-            return None
-        return self._keys.get(session.key_id) if await self.holds(session.key_id) else None
+        return session
+
+    async def _sweep(self) -> None:
+        """Clear away sessions that are over: of the next few, so that who begins one waits for no more."""
+        page, now = await self._store().scan(SESSIONS, self._swept, SWEPT), self._clock.now()
+        self._swept = page[-1].key if len(page) == SWEPT else ""
+        for document in page:
+            session = _read(document, Session)
+            if session is not None and session.expires_at <= now:
+                gone = Swap(kind=SESSIONS, key=document.key, value=None, expected=document.version, nonce=token())
+                await self._store().swap(gone)
 
     async def end(self, text: str) -> None:
         """The session with this token is over."""
@@ -165,6 +209,19 @@ class KeyRing:
         return {digest: known for digest, known in self._sessions.items() if known[0] > after}
 
     # the store ------------------------------------------------------------------------------------------------
+
+    async def _opened(self, key_id: str, fitting: Fitting) -> Shown | None:
+        """The key with that id, if something that was shown fits it, as far as is known, or as the store has it now."""
+        await self._refresh()
+        found = self._fitting(self._keys.get(key_id), fitting)
+        if found is None and self._strangers < STRANGERS:
+            self._strangers += 1
+            found = self._fitting(await self._load(key_id), fitting)  # it may have been made or rotated elsewhere
+        return found
+
+    def _fitting(self, key: ApiKey | None, fitting: Fitting) -> Shown | None:
+        digest = None if key is None else fitting(key, self._clock.now())
+        return None if key is None or digest is None else Shown(key, digest)
 
     async def _refresh(self) -> None:
         """Read all keys, where that is long ago. While the store is away, those read before hold."""

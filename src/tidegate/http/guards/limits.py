@@ -1,25 +1,24 @@
 """How much one user and one address may ask for: exact sliding windows, kept in the engine."""
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from tidegate.clock import token
 from tidegate.config import Settings
+from tidegate.core.quota import ENQUEUE, enqueued
 from tidegate.core.verbs import Take, Taken
 from tidegate.errors import EngineError, RateLimited
+from tidegate.http.guards.counting import Counted, Counting, Held
 from tidegate.http.guards.ratefields import Rate, fields
 from tidegate.http.problems import seconds_up
 from tidegate.ports import Documents
 
 _log = logging.getLogger(__name__)
 
-HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
-_ENQUEUE: Final = "enqueue:"
 _WRONG_KEY: Final = "auth:"
 
 
@@ -27,17 +26,16 @@ _WRONG_KEY: Final = "auth:"
 class Grant:
     """What was counted; `headers` tell what is left."""
 
-    nonce: str
+    held: Held | None
     headers: dict[str, str]
 
 
-NOTHING_TAKEN: Final = Grant("", {})
+NOTHING_TAKEN: Final = Grant(None, {})
 
 
 def enqueue(settings: Settings, user_id: str, n: int = 1) -> list[Take]:
     """What `n` accepted jobs count against."""
-    limit = settings.limit_user_per_hour
-    return [Take(key=f"{_ENQUEUE}user:{user_id}", n=n, limit=limit, window=HOUR)] if limit else []
+    return enqueued(user_id, settings.limit_user_per_hour, n)
 
 
 def post(settings: Settings, address: str) -> list[Take]:
@@ -55,48 +53,57 @@ class Limits:
     """Counts in the store. While the store can't count, everything is allowed, and the log says so once."""
 
     def __init__(self, store: Callable[[], Documents]) -> None:
-        self._store = store
-        self._counting = True
+        self._counting = Counting(store)
+        self._counts = True
 
     async def take(self, takes: Sequence[Take], nonce: str | None = None) -> Grant:
         """Count all of `takes`, or raise RateLimited and count none; under one nonce they count once."""
-        if not takes:
-            return NOTHING_TAKEN
-        nonce = nonce or token()
-        try:
-            answers = await self._store().take(takes, nonce)
-        except EngineError as exc:
-            self._degrade(exc)
-            return NOTHING_TAKEN
-        self._counting = True
-        refused = [(take, taken) for take, taken in zip(takes, answers, strict=True) if not taken.granted]
-        if refused:
-            raise _rate_limited(*max(refused, key=lambda pair: pair[1].retry_after))
-        return Grant(nonce, _headers(takes, answers))
+        return await self._grant(takes, lambda: self._counting.take_once(takes, nonce or token()))
+
+    async def share(self, takes: Sequence[Take]) -> Grant:
+        """The same, in one call of the store with other requests' takes that come meanwhile.
+
+        What is given back of it is uncounted once all that shared the call have given theirs back.
+        """
+        return await self._grant(takes, lambda: self._counting.take(takes))
 
     async def give_back(self, grant: Grant) -> None:
         """Uncount a grant; where the store can't, the count goes with its window."""
-        if grant.nonce:
-            with suppress(EngineError):
-                await self._store().give_back(grant.nonce)
+        if grant.held is not None:
+            await self._counting.give_back(grant.held)
+
+    async def _grant(self, takes: Sequence[Take], count: Callable[[], Awaitable[Counted]]) -> Grant:
+        if not takes:
+            return NOTHING_TAKEN
+        try:
+            counted = await count()
+        except EngineError as exc:
+            self._degrade(exc)
+            return NOTHING_TAKEN
+        self._counts = True
+        refused = [(take, taken) for take, taken in zip(takes, counted.answers, strict=True) if not taken.granted]
+        if refused:
+            take, taken = max(refused, key=lambda pair: pair[1].retry_after)
+            raise refusal(take, taken.retry_after)
+        return Grant(counted.held, _headers(takes, counted.answers))
 
     def _degrade(self, exc: EngineError) -> None:
-        if self._counting:
-            self._counting = False
+        if self._counts:
+            self._counts = False
             _log.warning("the store can't count requests, so no limit holds until it can: %s", type(exc).__name__)
 
 
-def _rate_limited(take: Take, taken: Taken) -> RateLimited:
+def refusal(take: Take, retry_after: timedelta) -> RateLimited:
+    """What who is over a limit is told."""
     message = (
         f"more than {take.limit} {_counted(take)} in {take.window.total_seconds():g} s: "
-        f"try again in {seconds_up(taken.retry_after)} s"
+        f"try again in {seconds_up(retry_after)} s"
     )
-    name = _name(take)
-    return RateLimited(message, retry_after=taken.retry_after, limit=take.limit, name=name, window=take.window)
+    return RateLimited(message, retry_after=retry_after, limit=take.limit, name=_name(take), window=take.window)
 
 
 def _counted(take: Take) -> str:
-    if take.key.startswith(_ENQUEUE):
+    if take.key.startswith(ENQUEUE):
         return "jobs of this user"
     return "wrong keys from this address" if take.key.startswith(_WRONG_KEY) else "POSTs from this address"
 
@@ -112,4 +119,4 @@ def _rate(take: Take, taken: Taken) -> Rate:
 
 def _name(take: Take) -> str:
     """A limit as clients are told of it; the key names whom it counts, and stays inside."""
-    return "user" if take.key.startswith(_ENQUEUE) else "address"
+    return "user" if take.key.startswith(ENQUEUE) else "address"

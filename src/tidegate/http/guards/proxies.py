@@ -1,6 +1,7 @@
 """Where a request comes from: its peer, or whom proxies that are trusted say they speak for."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ def address(request: Request, settings: Settings) -> str:
     return counted(found)
 
 
+@lru_cache(maxsize=4_096)
 def counted(text: str) -> str:
     """What an address is counted as: one of IPv6 as its /64, for whoever has one of those has all of them."""
     found = read(text)

@@ -1,18 +1,15 @@
-"""Server-Sent Events: how they are written, how a stream lives and ends, and how many there may be."""
+"""Server-Sent Events: how they are written, and how a stream lives and ends."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
 from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from tidegate.config import Settings
-from tidegate.errors import RateLimited
+from tidegate.http.live.rooms import Room
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between signs of life: proxies close what is silent."""
@@ -25,8 +22,6 @@ LAST_WORDS: Final = 1.0
 
 RETRY: Final = b"retry: 2000\n\n"
 """What a browser is told to wait before it comes back, in milliseconds."""
-
-COME_BACK: Final = timedelta(seconds=10)
 
 Pieces = AsyncGenerator[bytes, None]
 Holds = Callable[[], Awaitable[bool]]
@@ -49,28 +44,18 @@ def silence() -> bytes:
 
 
 class Streams:
-    """The open streams of one application."""
+    """The open streams of one application, as far as there is room."""
 
-    def __init__(self, settings: Callable[[], Settings], stopping: asyncio.Event) -> None:
-        self._settings = settings
+    def __init__(self, room: Room, stopping: asyncio.Event) -> None:
+        self._room = room
         self._stopping = stopping
-        self._open = Counter[str | None]()
 
     def answer(
         self, viewer: str | None, pieces: Pieces, holds: Holds, alive: Callable[[], bytes] = silence
     ) -> "EventStream":
         """A stream for that viewer, while his key `holds`; raises RateLimited where too many are open."""
-        settings = self._settings()
-        if viewer is not None:  # an operator, who sees everybody's jobs, counts among all only
-            _check("streams of this user", self._open[viewer], settings.limit_streams_per_user)
-        _check("streams of this server", self._open.total(), settings.limit_streams)
-        self._open[viewer] += 1
-        return EventStream(_Source(pieces, alive, holds), self._stopping, lambda: self._left(viewer))
-
-    def _left(self, viewer: str | None) -> None:
-        self._open[viewer] -= 1
-        if not self._open[viewer]:
-            del self._open[viewer]
+        self._room.enter(viewer)
+        return EventStream(_Source(pieces, alive, holds), self._stopping, lambda: self._room.leave(viewer))
 
 
 class _Source(NamedTuple):
@@ -140,12 +125,6 @@ async def first(*endings: Awaitable[object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-
-
-def _check(what: str, count: int, limit: int) -> None:
-    if limit and count >= limit:
-        wait = f"{COME_BACK.total_seconds():g} s"
-        raise RateLimited(f"{count} {what} are open: try again in {wait}", retry_after=COME_BACK, limit=limit)
 
 
 def _body(piece: bytes, *, more: bool = True) -> Message:

@@ -13,11 +13,13 @@ from tidegate.http.live.streams import first, gone
 async def waited(face: Face, request: Request, job_id: str, seconds: float, viewer: str | None) -> Job:
     """The job once it has ended, or as it is after so long, or as the server stops.
 
-    Raises as `client.wait` does, and ClientDisconnect where nobody waits for the answer any more.
+    Raises as `client.wait` does, RateLimited where too many wait, and ClientDisconnect where nobody waits for the
+    answer any more.
     """
-    waiting = asyncio.ensure_future(face.client.wait(job_id, timedelta(seconds=seconds), user_id=viewer))
-    leaving = asyncio.ensure_future(gone(request.receive))
-    await first(waiting, leaving, face.stopping.wait())
+    with face.rooms.waits.taken(viewer):
+        waiting = asyncio.ensure_future(face.client.wait(job_id, timedelta(seconds=seconds), user_id=viewer))
+        leaving = asyncio.ensure_future(gone(request.receive))
+        await first(waiting, leaving, face.stopping.wait())
     if not waiting.cancelled():
         return waiting.result()
     if not leaving.cancelled():

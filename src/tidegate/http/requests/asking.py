@@ -15,6 +15,7 @@ from tidegate.errors import InvalidInput
 from tidegate.http.problems import invalid
 from tidegate.http.schemas.jobs import KEY_PATTERN, JobCreate
 from tidegate.requests import JobRequest
+from tidegate.system_jobs import SYSTEM_QUEUE
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -32,6 +33,9 @@ class _Raw(msgspec.Struct):
     """The payload as it was sent, to the byte."""
 
     payload: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_raw: Final = msgspec.json.Decoder(_Raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,10 @@ def job_request(value: JSON, sent: bytes, origin: Origin, key: str | None = None
     Raises Refusal that names every field of the wrong kind, and InvalidInput.
     """
     asked = validated(JobCreate, value)
+    check_queue(asked.queue)
     return JobRequest(
         type=asked.type,
-        payload=bytes(msgspec.json.decode(sent, type=_Raw).payload),
+        payload=bytes(_raw.decode(sent).payload),
         user_id=origin.user_id,
         idempotency_key=one_key(asked.idempotency_key, key),
         queue=asked.queue,
@@ -83,6 +88,12 @@ def validated(model: type[Model], value: JSON) -> Model:
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_context=False, include_input=False)
         raise invalid([(".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in faults]) from exc
+
+
+def check_queue(queue: str | None) -> None:
+    """Refuse Tidegate's own queue, which every worker serves whatever else it serves; raises InvalidInput."""
+    if queue == SYSTEM_QUEUE:
+        raise InvalidInput("queue", f"{SYSTEM_QUEUE!r} is Tidegate's own: choose another")
 
 
 def one_key(in_body: str | None, in_header: str | None) -> str | None:

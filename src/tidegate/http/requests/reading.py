@@ -42,21 +42,29 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> bytes:
         raise Refusal(UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json")
     if announced(request) > limit:
         raise _too_large(limit)
-    chunks, size = [], 0
-    async for chunk in timed(request, math.inf):
-        size += len(chunk)
-        if size > limit:
+    patience = _patience(request)
+    try:
+        async with asyncio.timeout(patience):
+            return await _whole(request, limit)
+    except TimeoutError:
+        raise _too_slow(patience) from None
+
+
+async def _whole(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
             raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return bytes(body)
 
 
-async def timed(request: Request, headway: float = HEADWAY) -> AsyncIterator[bytes]:
+async def timed(request: Request, headway: int = HEADWAY) -> AsyncIterator[bytes]:
     """The body as it comes. Raises Refusal where its sender makes us wait too long.
 
     What counts is the time spent waiting for each `headway` bytes, or for the end.
     """
-    patience: float = request.scope.get(PATIENCE_SCOPE, 10.0)
+    patience = _patience(request)
     loop, chunks = asyncio.get_running_loop(), request.stream()
     left, size = patience, 0
     while True:
@@ -65,13 +73,23 @@ async def timed(request: Request, headway: float = HEADWAY) -> AsyncIterator[byt
             async with asyncio.timeout(left):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise Refusal(TOO_SLOW, f"the body made too little headway in {patience:g} s") from None
+            raise _too_slow(patience) from None
         if chunk is None:
             return
         left, size = left - (loop.time() - since), size + len(chunk)
         if size >= headway:
             left, size = patience, 0
         yield chunk
+
+
+def _patience(request: Request) -> float:
+    """Seconds that its body may take."""
+    patience: float = request.scope.get(PATIENCE_SCOPE, 10.0)
+    return patience
+
+
+def _too_slow(patience: float) -> Refusal:
+    return Refusal(TOO_SLOW, f"the body made too little headway in {patience:g} s")
 
 
 def announced(request: Request) -> int:
@@ -94,9 +112,7 @@ def parse_json(body: bytes) -> JSON:
     a byte order mark among it), for a repeated name in an object, and for more than 64 levels.
     """
     try:
-        value: JSON = json.loads(
-            body.decode(), object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite
-        )
+        value: JSON = _decoder.decode(body.decode())
         if _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:  # UnicodeError and JSONDecodeError are ValueErrors
@@ -138,6 +154,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:40]} is too large")
     return number
+
+
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
 
 
 def _deeper(value: JSON, levels: int) -> bool:

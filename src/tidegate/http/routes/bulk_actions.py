@@ -28,7 +28,7 @@ from tidegate.system_jobs.bulk import NAME, own_types
 from tidegate.system_jobs.scope import Action, Work, matches
 
 OPERATORS: Final = f"{SYSTEM_PREFIX}operator."
-"""Begins the user id of a job that an operator's key had made to act on others' jobs: it is no user's to retry."""
+"""Begins the user id of a job that an operator had made to act on others' jobs: it is no user's to retry."""
 
 RETRIES_PER_SECOND: Final = 100.0
 """Unless another pace is asked for: what has just healed shall not be trampled on."""
@@ -65,7 +65,8 @@ class ActionRoutes:
         value = parse_json(await read_json(request))
         sent = validated(BulkAct, value)
         work = _work(sent, whose(request, viewer, sent.filter.user))
-        asked = replace(self._asked(request, author, work), idempotency_key=_key(request, sent), asked=value)
+        holder = _holder(request, author, viewer, work)
+        asked = replace(self._asked(request, holder, work), idempotency_key=_key(request, sent), asked=value)
         if sent.dry_run:
             return await self._counted(request, work)
         async with self._face.turns.turn(asked):
@@ -78,9 +79,9 @@ class ActionRoutes:
         found = await matches(system.engine.find, work, own_types(system.registry))
         return told(BulkMatches(action=work.action, matches=found.count, exact=found.exact, sample=list(found.sample)))
 
-    def _asked(self, request: Request, author: str, work: Work) -> JobRequest:
+    def _asked(self, request: Request, holder: str, work: Work) -> JobRequest:
         """The job that does the work on every job accepted until now, by the store's clock."""
-        origin = origin_of(request, _holder(request, author, work))
+        origin = origin_of(request, holder)
         return JobRequest(
             type=NAME,
             payload=encode(replace(work, before=self._face.system.upstreams.now())),
@@ -131,11 +132,14 @@ def add_routes(router: APIRouter, face: Face) -> None:
     )
 
 
-def _holder(request: Request, author: str, work: Work) -> str:
-    """Whose the job is. Keys that are nobody's own only name a user, who must not hold what acts on others' jobs."""
-    caller = caller_of(request)
-    named = caller.key_id != "" and caller.user_id is None and work.where.user_id != author
-    return f"{OPERATORS}{author}"[:LONGEST_TEXT] if named else author
+def _holder(request: Request, author: str, viewer: str | None, work: Work) -> str:
+    """Whose the job is. What acts on others' jobs no user must hold: other keys of that user's are no operator's.
+
+    While there is no key it is whose name was given, or else nobody would see it.
+    """
+    asked_as_operator = caller_of(request).key_id != "" or viewer is None
+    others = work.where.user_id != author
+    return f"{OPERATORS}{author}"[:LONGEST_TEXT] if asked_as_operator and others else author
 
 
 def _key(request: Request, sent: BulkAct) -> str | None:

@@ -1,6 +1,7 @@
-"""`POST /jobs/bulk`: validate → replay → breaker → limits → submit, as `POST /jobs` does, with one call for each step.
+"""`POST /jobs/bulk`: validate → replay → breaker → budget → limits → submit, as `POST /jobs` does.
 
-Of a batch under `all` either every job is accepted or none; under `each` the answer says which were.
+Each step is one call. Of a batch under `all` either every job is accepted or none; under `each` the answer says which
+were.
 """
 
 import asyncio
@@ -122,7 +123,7 @@ class _Door:
         await self._replay()
         await self._check()
         self._asked.stop_if_refused()
-        self._admit()
+        await self._admit()
         self._asked.stop_if_refused()
         headers: dict[str, str] = {}
         if self._jobs:
@@ -163,10 +164,10 @@ class _Door:
                 answered.append((place, answer))
         return answered
 
-    def _admit(self) -> None:
+    async def _admit(self) -> None:
         for place, job in list(self._jobs.items()):
             try:
-                admit(self._face, job)
+                await admit(self._face, job)
             except TidegateError as exc:
                 self._refuse(place, exc)
 

@@ -31,7 +31,7 @@ class EventRoutes:
 
     def __init__(self, face: Face) -> None:
         self._face = face
-        self._streams = Streams(lambda: face.settings, face.stopping)
+        self._streams = Streams(face.rooms.streams, face.stopping)
         self.feed = Feed(Pages(lambda: face.system.engine), lambda: face.settings.poll)
 
     async def follow(
@@ -56,11 +56,11 @@ class EventRoutes:
         return self._streams.answer(viewer, self.feed.follow(listener), self._holds(request), listener.alive)
 
     def _holds(self, request: Request) -> Holds:
-        """Whether the key that was shown still holds, where one of the store's was."""
-        key_id, ring = caller_of(request).key_id, self._face.ring
+        """Whether the text of a key that was shown still holds, where one of the store's was."""
+        caller, ring = caller_of(request), self._face.ring
 
         async def holds() -> bool:
-            return key_id in ("", GIVEN) or await ring.holds(key_id)
+            return caller.key_id in ("", GIVEN) or await ring.holds(caller.key_id, caller.digest)
 
         return holds
 
@@ -99,9 +99,11 @@ def _seq(given: str | None, after: int) -> int:
 
 
 def _stream(event: str) -> Object:
-    data = {"$ref": f"#/components/schemas/{event}"}
-    content = {"schema": {"type": "string"}, "x-event-data": data}
-    return {"description": "The stream of events.", "content": {"text/event-stream": content}}
+    told = [{"$ref": f"#/components/schemas/{name}"} for name in (event, "StreamNotice")]
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": {"anyOf": told}}
+    words = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+    item = {"type": "object", "properties": words, "required": ["event", "data"]}
+    return {"description": "The stream of events.", "content": {EventStream.media_type: {"itemSchema": item}}}
 
 
 def _last(description: str, schema: Object) -> Object:

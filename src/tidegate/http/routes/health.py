@@ -47,7 +47,7 @@ class HealthRoutes:
         engine = self._face.system.engine
         health, engine_fault = await _tried(engine.check())
         stats, stats_fault = await _tried(engine.stats())
-        workers, workers_fault = await _tried(engine.workers())
+        workers, workers_fault = await _tried(self._workers())
         faults = {"engine": engine_fault or stats_fault or workers_fault, "artifacts": await self._artifact_fault()}
         if health is None or stats is None or workers is None or faults["artifacts"]:
             checks = {name: fault or "ok" for name, fault in faults.items()}
@@ -65,6 +65,11 @@ class HealthRoutes:
             warnings=_warnings(stats, workers),
         )
         return told(ready)
+
+    async def _workers(self) -> list[WorkerInfo]:
+        """Those at work."""
+        system = self._face.system
+        return [worker for worker in await system.engine.workers() if worker.lives(system.upstreams.now())]
 
     async def _artifact_fault(self) -> str:
         """The newest check's fault, "" where there was none; one check at a time."""

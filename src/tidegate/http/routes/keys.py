@@ -54,7 +54,7 @@ class KeyRoutes:
     async def rotate(self, request: Request, key_id: IdPath) -> Response:
         """Give a key a new text.
 
-        The former one is taken for 24 h more.
+        The former one is taken for 24 h more, and so are the sessions begun with it. 409 after ten in a day.
         """
         await self._face.count_post(request)
         return self._made(request, *(await self._face.ring.rotate(key_id) or _unknown(key_id)), status=200)
@@ -86,11 +86,11 @@ class SessionRoutes:
         await self._face.count_post(request)
         if not own_page(request) and "origin" in request.headers:
             raise AccessDenied("a session begins on a page of this server's own")
-        key = await self._face.ring.find(asked.key)
-        if key is None:
+        shown = await self._face.ring.find(asked.key)
+        if shown is None:
             await self._gatekeeper.unknown(request)
-        token, _ = await self._face.ring.begin(key)
-        answer = told(SessionItem(role=key.role, name=key.name, user_id=key.user_id), 201)
+        token, _ = await self._face.ring.begin(shown)
+        answer = told(SessionItem(role=shown.key.role, name=shown.key.name, user_id=shown.key.user_id), 201)
         answer.set_cookie(
             COOKIE,
             token,
@@ -140,7 +140,7 @@ def add_routes(router: APIRouter, face: Face, gatekeeper: Gatekeeper) -> None:
 
 
 def _add_keys(router: APIRouter, keys: KeyRoutes) -> None:
-    one, seen, acted = "/keys/{key_id}", refusals(404, 422, 503), refusals(404, 422, 429, 503)
+    one, seen, acted = "/keys/{key_id}", refusals(404, 422, 503), refusals(404, 409, 422, 429, 503)
     gone: Mapping[int | str, Object] = {**_DONE, **seen}
     router.add_api_route("/keys", keys.find, response_model=KeyList, responses=refusals(503), tags=KEY_TAGS)
     router.add_api_route(

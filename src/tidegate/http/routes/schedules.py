@@ -17,26 +17,25 @@ from tidegate.client import Accepted
 from tidegate.core.cron import Schedule
 from tidegate.core.job import Status
 from tidegate.core.retry_json import policy_from_json, policy_to_json
-from tidegate.errors import InvalidInput, Refused, TidegateError
+from tidegate.errors import Refused, TidegateError
 from tidegate.http.face import Author, Face, UserId, Viewer, place, single, told
 from tidegate.http.guards import limits
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
-from tidegate.http.requests.asking import KEY_HEADER, validated
+from tidegate.http.requests.asking import KEY_HEADER, check_queue, validated
 from tidegate.http.requests.reading import parse_json, read_json
 from tidegate.http.routes.submitting import status_of
+from tidegate.http.schemas import schedule_views
 from tidegate.http.schemas.jobs import JobAccepted
 from tidegate.http.schemas.schedules import ScheduleItem, ScheduleList, ScheduleSent, ScheduleWhole
 from tidegate.http.schemas.upstreams import NAME_PATTERN
 from tidegate.requests import JobRequest
-from tidegate.schedules import Book, Origin, Plan, Record, Standing, parse, ticks_after
+from tidegate.schedules import Book, Origin, Plan, Record, Standing, parse
 from tidegate.schedules.declaring import check
 from tidegate.schedules.plans import paused, planned_as, resumed
 
 MOST_SCHEDULES: Final = 1_000
 """Schedules of one user: every worker keeps them all in memory."""
-
-TICKS_SHOWN: Final = 5
 
 TAGS: list[str | Enum] = ["schedules"]
 
@@ -70,7 +69,7 @@ class ScheduleRoutes:
         now = self._face.system.upstreams.now()
         found = [record.standing for record in await self._book.all()]
         mine = [one for one in found if one is not None and viewer in (None, one.plan.user_id)]
-        return told(ScheduleList(items=[ScheduleItem.model_validate(_item(one, now)) for one in mine]))
+        return told(ScheduleList(items=[ScheduleItem.model_validate(schedule_views.item(one, now)) for one in mine]))
 
     async def show(self, viewer: Viewer, name: NamePath) -> Response:
         """Show a schedule and its next ticks."""
@@ -87,9 +86,11 @@ class ScheduleRoutes:
         check(plan, self._face.application.registry.get(plan.type))
         [seen] = await self._book.load([plan.key])
         if seen.standing is None:
-            await self._check_count(user_id)
+            await self._check_count(user_id, MOST_SCHEDULES - 1)
         now = await self._book.present()
         record, _ = await self._book.change(plan.key, partial(_put, plan=plan, now=now), seen)
+        if seen.standing is None:
+            await self._check_made(record, user_id)
         return self._shown(record, 201 if seen.standing is None else 200)
 
     async def delete(self, request: Request, viewer: Viewer, name: NamePath) -> Response:
@@ -160,14 +161,22 @@ class ScheduleRoutes:
             raise _unknown(name)
         return self._shown(record)
 
-    async def _check_count(self, user_id: str) -> None:
+    async def _check_made(self, made: Record, user_id: str) -> None:
+        """Count again with the new one in the store: of many that race for the last places none goes beyond."""
+        try:
+            await self._check_count(user_id, MOST_SCHEDULES)
+        except Refused:
+            await self._book.change(made.key, partial(_unmade, made=made.standing), made)
+            raise
+
+    async def _check_count(self, user_id: str, most: int) -> None:
         found = [record.standing for record in await self._book.all()]
-        if sum(one is not None and one.plan.user_id == user_id for one in found) >= MOST_SCHEDULES:
+        if sum(one is not None and one.plan.user_id == user_id for one in found) > most:
             raise Refused(f"a user has at most {MOST_SCHEDULES} schedules: remove some")
 
     def _shown(self, record: Record, status: int = 200) -> Response:
         assert record.standing is not None
-        shown = ScheduleWhole.model_validate(_whole(record.standing, self._face.system.upstreams.now()))
+        shown = ScheduleWhole.model_validate(schedule_views.whole(record.standing, self._face.system.upstreams.now()))
         text = shown.model_dump_json(exclude={"payload"}).encode()
         content = b'%b,"payload":%b}' % (text[:-1], record.standing.plan.payload.encode())
         return Response(content, status, media_type="application/json")
@@ -178,13 +187,19 @@ def _unknown(name: str) -> Refusal:
 
 
 def _put(before: Standing | None, plan: Plan, now: datetime) -> Standing:
-    if before is not None and before.origin is Origin.CODE:
+    if before is not None and before.origin is Origin.CODE and before.retired_at is None:
         raise Refused(f"schedule {plan.name!r} is declared in code: change it there, or remove it both there and here")
     return planned_as(before, plan, Origin.API, now)
 
 
+def _unmade(before: Standing | None, made: Standing | None) -> Standing | None:
+    """Nothing, unless what is there now is another one."""
+    return None if before is None or made is None or before.created_at == made.created_at else before
+
+
 def _plan(name: str, user_id: str, asked: ScheduleSent, sent: bytes) -> Plan:
     """What was asked for; raises InvalidInput."""
+    check_queue(asked.queue)
     parse(asked.expression, asked.timezone)
     policy = None if asked.retry is None else policy_from_json(asked.retry, "retry")
     return Plan(
@@ -205,55 +220,6 @@ def _plan(name: str, user_id: str, asked: ScheduleSent, sent: bytes) -> Plan:
         timeout=asked.timeout,
         tags=tuple(asked.tags or ()),
     )
-
-
-def _item(standing: Standing, now: datetime) -> dict[str, object]:
-    plan = standing.plan
-    schedule = plan.schedule
-    return {
-        "name": plan.name,
-        "user_id": plan.user_id,
-        "origin": standing.origin,
-        "expression": schedule.expression,
-        "timezone": schedule.timezone,
-        "misfire": schedule.misfire,
-        "max_catch_up": schedule.max_catch_up,
-        "type": plan.type,
-        "queue": plan.queue,
-        "created_at": standing.created_at,
-        "paused": standing.paused_at is not None,
-        "paused_at": standing.paused_at,
-        "paused_by": standing.paused_by,
-        "next_at": next(iter(_next_ticks(standing, now, 1)), None),
-        "last_tick": standing.last_tick,
-        "last_job": standing.last_job,
-        "error": standing.error,
-    }
-
-
-def _whole(standing: Standing, now: datetime) -> dict[str, object]:
-    plan = standing.plan
-    return {
-        **_item(standing, now),
-        "next_ticks": _next_ticks(standing, now, TICKS_SHOWN),
-        "priority": plan.priority,
-        "max_attempts": plan.max_attempts,
-        "retry": None if plan.retry is None else json.loads(plan.retry),
-        "timeout": plan.timeout,
-        "tags": list(plan.tags),
-        "payload": None,  # put there as it was sent
-    }
-
-
-def _next_ticks(standing: Standing, now: datetime, count: int) -> list[datetime]:
-    """The ticks that are to come; none while it is paused, or where this machine does not know the time zone."""
-    if standing.paused_at is not None:
-        return []
-    schedule = standing.plan.schedule
-    try:
-        return ticks_after(parse(schedule.expression, schedule.timezone), max(now, standing.looked), count)
-    except InvalidInput:
-        return []
 
 
 def add_routes(router: APIRouter, face: Face) -> None:

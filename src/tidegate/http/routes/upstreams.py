@@ -8,13 +8,17 @@ from fastapi import APIRouter, Body, Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tidegate.core.access import Role
+from tidegate.core.budget import MICROS, Budget, Spending, spent
 from tidegate.core.query import Stats
+from tidegate.core.rules import WEBHOOK_UPSTREAM
 from tidegate.core.upstream import FOREVER, Overridden, Transition, Upstream, gate, shut_until, state
-from tidegate.http.face import Author, Face, author_of, told
+from tidegate.http.face import Author, Face, author_of, caller_of, told
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
 from tidegate.http.schemas.upstreams import (
     NAME_PATTERN,
+    BudgetItem,
     OutcomeSent,
     OverrideItem,
     OverrideSent,
@@ -22,6 +26,7 @@ from tidegate.http.schemas.upstreams import (
     UpstreamHistory,
     UpstreamItem,
     UpstreamList,
+    UserBudgetItem,
 )
 from tidegate.upstreams import UPSTREAM, Call, Upstreams, gate_of
 
@@ -36,19 +41,20 @@ class UpstreamRoutes:
     def __init__(self, face: Face) -> None:
         self._face = face
 
-    async def find(self) -> Response:
-        """List the upstreams and their health."""
+    async def find(self, request: Request) -> Response:
+        """List the upstreams and their health; receivers of webhooks are shown to operators."""
         stats = await self._face.system.engine.stats()
-        known = self._upstreams.all(UPSTREAM)
-        return told(UpstreamList(items=[self._item(name, upstream, stats) for name, upstream in known.items()]))
+        known = self._upstreams.all(UPSTREAM).items()
+        items = [self._item(name, upstream, stats) for name, upstream in known if not _hidden(request, name)]
+        return told(UpstreamList(items=items))
 
-    async def show(self, name: NamePath) -> Response:
+    async def show(self, request: Request, name: NamePath) -> Response:
         """Show an upstream's health."""
-        return await self._shown(name, self._known(name))
+        return await self._shown(name, self._known(name, request))
 
-    async def history(self, name: NamePath) -> Response:
+    async def history(self, request: Request, name: NamePath) -> Response:
         """Show an upstream's changes, newest first."""
-        return told(UpstreamHistory(items=[transition_item(change) for change in self._known(name).log]))
+        return told(UpstreamHistory(items=[transition_item(change) for change in self._known(name, request).log]))
 
     async def override(
         self, request: Request, author: Author, name: NamePath, asked: Annotated[OverrideSent, Body()]
@@ -65,19 +71,19 @@ class UpstreamRoutes:
     async def clear(self, request: Request, author: Author, name: NamePath) -> Response:
         """Let the breaker decide again."""
         await self._face.count_post(request)
-        self._known(name)
+        self._known(name, request)
         return await self._shown(name, await self._upstreams.override(gate_of(UPSTREAM, name), None, author=author))
 
     async def reset(self, request: Request, author: Author, name: NamePath) -> Response:
         """Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe."""
         await self._face.count_post(request)
-        self._known(name)
+        self._known(name, request)
         return await self._shown(name, await self._upstreams.reset(gate_of(UPSTREAM, name), author=author))
 
     async def record(self, request: Request, name: NamePath, asked: Annotated[OutcomeSent, Body()]) -> Response:
         """Tell what a call came to that was made outside of any job."""
         await self._face.count_post(request)
-        self._known(name)
+        self._known(name, request)
         upstreams, took = self._upstreams, timedelta(seconds=asked.took)
         call = Call(upstream=name, parents=upstreams.policies.parents(name))
         if asked.fault is None:
@@ -92,9 +98,9 @@ class UpstreamRoutes:
     def _upstreams(self) -> Upstreams:
         return self._face.system.upstreams
 
-    def _known(self, name: str) -> Upstream:
+    def _known(self, name: str, request: Request) -> Upstream:
         known = self._upstreams.all(UPSTREAM).get(name)
-        if known is None:
+        if known is None or _hidden(request, name):
             raise Refusal(NOT_FOUND, f"no upstream {name[:128]!r} is known here; GET /upstreams lists them")
         return known
 
@@ -118,7 +124,14 @@ class UpstreamRoutes:
             waiting=sum(lane.waiting + lane.ready for lane in lanes),
             running=sum(lane.running for lane in lanes),
             override=None if given is None else _override(given),
+            budget=None if rules.budget is None else _budget(rules.budget, upstream.spending, now),
+            budget_per_user=None if rules.budget_per_user is None else _of_user(rules.budget_per_user),
         )
+
+
+def _hidden(request: Request, name: str) -> bool:
+    """Whether an upstream is a receiver of somebody's webhook, and who asks no operator."""
+    return name.startswith(WEBHOOK_UPSTREAM) and not caller_of(request).role.includes(Role.OPERATOR)
 
 
 def _end(until: datetime | None) -> datetime | None:
@@ -127,6 +140,19 @@ def _end(until: datetime | None) -> datetime | None:
 
 def _override(given: Overridden) -> OverrideItem:
     return OverrideItem(state=given.word, author=given.author, since=given.at, until=given.until)
+
+
+def _budget(budget: Budget, spending: Spending, now: datetime) -> BudgetItem:
+    return BudgetItem(
+        dollars=float(budget.dollars),
+        per=budget.per.total_seconds(),
+        spent=spent(spending, budget, now) / MICROS,
+        until=budget.ends(now),
+    )
+
+
+def _of_user(budget: Budget) -> UserBudgetItem:
+    return UserBudgetItem(dollars=float(budget.dollars), per=budget.per.total_seconds())
 
 
 def transition_item(change: Transition) -> TransitionItem:

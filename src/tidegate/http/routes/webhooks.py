@@ -91,10 +91,9 @@ class WebhookRoutes:
         )
 
     async def remove(self, request: Request, viewer: Viewer, webhook_id: WebhookPath) -> Response:
-        """Delete a webhook: what waits to be delivered fails."""
+        """Delete a webhook: what waits to be delivered is cancelled."""
         await self._face.count_post(request)
-        await self._found(webhook_id, viewer)
-        await self._webhooks.remove(webhook_id)
+        await self._webhooks.remove(await self._found(webhook_id, viewer))
         return Response(status_code=204)
 
     async def rotate(self, request: Request, viewer: Viewer, webhook_id: WebhookPath) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import Enum
+from typing import Final
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -10,10 +11,13 @@ from tidegate.core.job import Owner
 from tidegate.core.query import WorkerInfo
 from tidegate.http.face import Face, author_of, told
 from tidegate.http.openapi import refusals
-from tidegate.http.schemas.operations import WorkerItem, WorkerList
+from tidegate.http.schemas.operations import WorkerItem, WorkerList, WorkerState
 from tidegate.worker.identity import pid_of
 
 TAGS: list[str | Enum] = ["workers"]
+
+MOST_GONE: Final = 100
+"""Workers that have gone that are shown: one that can't start is started again and again."""
 
 
 class WorkerRoutes:
@@ -23,11 +27,15 @@ class WorkerRoutes:
         self._face = face
 
     async def find(self) -> Response:
-        """List the workers, and holders of leases that have fallen silent."""
+        """List the workers, holders of leases that have fallen silent, and who has gone within the hour."""
         engine = self._face.system.engine
         holders = await engine.holders()  # first: one that comes between the two must not look silent
-        workers = await engine.workers()
-        return told(WorkerList(items=[*map(_item, workers), *_silent(holders, workers)]))
+        workers, now = await engine.workers(), self._face.system.upstreams.now()
+        live = [_item(worker, "live") for worker in workers if worker.lives(now)]
+        known = {worker.owner: worker for worker in workers if not worker.lives(now)}
+        heard = {worker.owner for worker in workers} - known.keys()
+        silent = [_silent(owner, known.pop(owner, None)) for owner in holders if owner not in heard]
+        return told(WorkerList(items=[*live, *silent, *map(_gone, _newest(known.values()))]))
 
 
 def add_routes(router: APIRouter, face: Face) -> None:
@@ -42,36 +50,46 @@ def add_routes(router: APIRouter, face: Face) -> None:
     )
 
 
-def _item(worker: WorkerInfo) -> WorkerItem:
+def _newest(gone: Iterable[WorkerInfo]) -> list[WorkerInfo]:
+    return sorted(gone, key=lambda worker: worker.seen_at or worker.started_at, reverse=True)[:MOST_GONE]
+
+
+def _gone(worker: WorkerInfo) -> WorkerItem:
+    return _item(worker, "stopped" if worker.stopped else "lost")
+
+
+def _item(worker: WorkerInfo, state: WorkerState) -> WorkerItem:
     return WorkerItem(
         id=worker.owner,
-        stale=False,
+        state=state,
+        stale=state == "silent",
+        last_seen_at=worker.seen_at,
         host=worker.host,
         pid=worker.pid,
         started_at=worker.started_at,
         version=worker.version,
         slots=worker.slots,
-        running=worker.busy,
+        running=worker.busy if state in ("live", "silent") else 0,
         queues=list(worker.queues),
         types=list(worker.types),
     )
 
 
-def _silent(holders: Iterable[Owner], workers: Iterable[WorkerInfo]) -> list[WorkerItem]:
-    heard = {worker.owner for worker in workers}
-    return [
-        WorkerItem(
-            id=owner,
-            stale=True,
-            host=None,
-            pid=pid_of(owner),
-            started_at=None,
-            version=None,
-            slots=None,
-            running=None,
-            queues=[],
-            types=[],
-        )
-        for owner in holders
-        if owner not in heard
-    ]
+def _silent(owner: Owner, known: WorkerInfo | None) -> WorkerItem:
+    """Whoever holds leases and is not heard of; after an hour all that is known is in its name."""
+    if known is not None:
+        return _item(known, "silent")
+    return WorkerItem(
+        id=owner,
+        state="silent",
+        stale=True,
+        last_seen_at=None,
+        host=None,
+        pid=pid_of(owner),
+        started_at=None,
+        version=None,
+        slots=None,
+        running=None,
+        queues=[],
+        types=[],
+    )

@@ -5,6 +5,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from tidegate.core.job import Status
+from tidegate.core.problem_kinds import FACE, KINDS
 
 _RFC3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
@@ -22,6 +26,10 @@ def instant(value: object) -> object:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(instant)]
+
+
+PROBLEM_TYPES: Final[JsonDict] = {"enum": [*sorted({kind.uri for kind in (*FACE, *KINDS.values())})]}
+"""What the `type` of a problem may be."""
 
 
 class Sent(BaseModel):
@@ -44,14 +52,26 @@ class FieldFault(Told):
 
 
 class Problem(BaseModel):
-    """A refusal (RFC 9457). `type` is stable; members beyond these belong to the type."""
+    """A refusal (RFC 9457). `type` is stable; which of the members from `errors` on it has, and others, depends on it.
+
+    `errors` says which fields are wrong, `retry_after` in how many seconds to come back, `until` at which instant,
+    `limit` what the most is. `job_id` is the job it is about, with its `job_status` and, where that failed, the code of
+    the `error`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    type: str = Field(examples=["/problems/invalid-input"])
+    type: str = Field(examples=["/problems/invalid-input"], json_schema_extra=PROBLEM_TYPES)
     title: str
     status: int
     detail: str
     instance: str
     request_id: str
     errors: list[FieldFault] | None = None
+    retry_after: int | None = None
+    until: AwareDatetime | None = None
+    limit: int | None = None
+    upstream: str | None = None
+    job_id: str | None = None
+    job_status: Status | None = None
+    error: str | None = None

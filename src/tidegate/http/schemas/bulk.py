@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tidegate.core.job import Status
 from tidegate.http.face import EVERYBODY
 from tidegate.http.requests.parameters import StatusWord, Word
-from tidegate.http.schemas.base import FieldFault, Instant, Sent, Told
+from tidegate.http.schemas.base import PROBLEM_TYPES, FieldFault, Instant, Sent, Told
 from tidegate.http.schemas.jobs import KEY_PATTERN, JobCreate
 from tidegate.system_jobs.scope import Action
 
@@ -38,7 +38,7 @@ class ItemProblem(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    type: str = Field(examples=["/problems/invalid-input"])
+    type: str = Field(examples=["/problems/invalid-input"], json_schema_extra=PROBLEM_TYPES)
     title: str
     status: int
     detail: str

@@ -94,6 +94,7 @@ class JobStatus(Told):
 class JobItem(JobStatus):
     """A job in a list."""
 
+    user_id: str
     type: str
     queue: str
     upstream: str | None
@@ -112,7 +113,6 @@ class JobWhole(JobItem):
     shown here: `result_url` has it.
     """
 
-    user_id: str
     idempotency_key: str | None
     request_id: str
     retry: dict[str, object]

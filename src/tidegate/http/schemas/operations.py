@@ -29,15 +29,21 @@ class Counts(Told):
     oldest_ready_age: float = Field(description="Seconds.")
 
 
+WorkerState = Literal["live", "silent", "stopped", "lost"]
+
+
 class WorkerItem(Told):
     """A worker: `running` of its `slots` are taken.
 
-    One that is `stale` holds leases and has not been heard of for as long as a lease lasts: all that is known of it is
-    in its name.
+    One that is `silent`, and so `stale`, holds leases and has not been heard of for as long as a lease lasts; after an
+    hour all that is known of it is in its name. Those that have `stopped` are listed for an hour too, and those that
+    were `lost`: nobody heard them stop.
     """
 
     id: str
+    state: WorkerState
     stale: bool
+    last_seen_at: AwareDatetime | None
     host: str | None
     pid: int | None
     started_at: AwareDatetime | None

@@ -47,8 +47,9 @@ class ScheduleSent(Sent):
 class ScheduleItem(Told):
     """A schedule in a list.
 
-    `origin` is `code` where an application declares it at each start. `next_at` is null while it is paused. `last_job`
-    is the job of `last_tick`. `error` says why ticks make no job, "" where they do.
+    `origin` is `code` where an application declares it at each start. `next_at` is null while it is paused
+    or retired. `last_job` is the job of `last_tick`. `error` says why ticks make no job, "" where they do. It is
+    retired where no worker runs the code any more that declared it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ScheduleItem(Told):
     last_tick: AwareDatetime | None
     last_job: str | None
     error: str
+    retired_at: AwareDatetime | None
 
 
 class ScheduleList(Told):

@@ -15,7 +15,7 @@ LONGEST = 366 * 24 * 3600.0
 
 
 class TransitionItem(Told):
-    """A change of a breaker, or an operator's word; `author` is "" where nobody but the breaker decided."""
+    """A change of a breaker, an operator's word, or a budget that is spent; `author` is "" where no operator spoke."""
 
     at: datetime
     to: str
@@ -31,6 +31,25 @@ class OverrideItem(Told):
     author: str
     since: datetime
     until: datetime | None
+
+
+class UserBudgetItem(Told):
+    """What calls for one user's jobs may cost in each window of `per` seconds, in US dollars."""
+
+    dollars: float
+    per: float
+
+
+class BudgetItem(Told):
+    """What all calls may cost in each window of `per` seconds, and what they `spent` in the one that ends at `until`.
+
+    In US dollars. Once all is spent, nothing is claimed until then.
+    """
+
+    dollars: float
+    per: float
+    spent: float
+    until: datetime
 
 
 class UpstreamItem(Told):
@@ -52,6 +71,8 @@ class UpstreamItem(Told):
     waiting: int
     running: int
     override: OverrideItem | None
+    budget: BudgetItem | None
+    budget_per_user: UserBudgetItem | None
 
 
 class UpstreamList(Told):

@@ -110,6 +110,7 @@ def _status(job: Job, sight: Sight) -> dict[str, object]:
 
 def _item(job: Job, sight: Sight) -> dict[str, object]:
     return _status(job, sight) | {
+        "user_id": job.spec.user_id,
         "type": job.spec.type,
         "queue": job.lane.queue,
         "upstream": job.lane.upstream,
@@ -124,7 +125,6 @@ def _item(job: Job, sight: Sight) -> dict[str, object]:
 
 def _rest(job: Job) -> dict[str, object]:
     return {
-        "user_id": job.spec.user_id,
         "idempotency_key": job.spec.idempotency_key,
         "request_id": job.spec.request_id,
         "retry": policy_to_json(job.spec.retry),

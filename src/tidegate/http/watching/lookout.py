@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tidegate.app import Tidegate
+from tidegate.core.budget import MICROS, spent
 from tidegate.core.job import Status
 from tidegate.core.query import JobQuery, Stats, WorkerInfo
 from tidegate.core.upstream import gate, shut_until, state
@@ -73,7 +74,7 @@ class Lookout:
         upstreams, now, flow = system.upstreams, system.upstreams.now(), await self.flow(stats)
         return Fleet(
             stats=stats,
-            workers=tuple(await system.engine.workers()),
+            workers=tuple(worker for worker in await system.engine.workers() if worker.lives(now)),
             queues=tuple(queues_of(stats, system.settings.queues, upstreams)),
             paused=_paused(upstreams, now),
             upstreams={name: _circuit(name, upstreams, now) for name in upstreams.all(UPSTREAM)},
@@ -126,4 +127,10 @@ def _paused(upstreams: Upstreams, now: datetime) -> frozenset[str]:
 
 def _circuit(name: str, upstreams: Upstreams, now: datetime) -> Circuit:
     known, rules = upstreams.known(gate_of(UPSTREAM, name))
-    return Circuit(state=state(known, now), limit=gate(known, rules, name, now).limit)
+    budget = rules.budget
+    return Circuit(
+        state=state(known, now),
+        limit=gate(known, rules, name, now).limit,
+        spent=None if budget is None else spent(known.spending, budget, now) / MICROS,
+        budget=None if budget is None else budget.micros / MICROS,
+    )

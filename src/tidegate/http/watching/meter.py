@@ -1,5 +1,7 @@
 """What one application's process counts, and what it reads the fleet into."""
 
+from collections.abc import Callable, Mapping
+
 from prometheus_client import exposition
 
 from tidegate.app import Tidegate
@@ -12,13 +14,13 @@ from tidegate.wiring import VERSION
 
 
 class Meter:
-    """Listens to the application from now on."""
+    """Listens to the application from now on. `lasting` tells how many answers that last are under way, by sort."""
 
-    def __init__(self, application: Tidegate) -> None:
+    def __init__(self, application: Tidegate, lasting: Callable[[], Mapping[str, int]]) -> None:
         self._application = application
         queues, upstreams = Bounded(self._queues), Bounded(self._upstreams)
         self.metrics = Metrics(Bounded(lambda: application.registry.names), queues, upstreams)
-        self._gauges = Gauges(VERSION, queues, upstreams)
+        self._gauges = Gauges(VERSION, queues, upstreams, lasting)
         self.metrics.registry.register(self._gauges)
         application.emit.subscribe(self.metrics, HEARD)
 

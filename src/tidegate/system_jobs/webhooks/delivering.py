@@ -4,7 +4,7 @@ A receiver that is down or busy is an upstream's fault: its breaker opens, its l
 it refuses is a failed attempt. Its secret is read for each run, and never part of the job.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ import msgspec
 from pydantic import BaseModel
 
 from tidegate.context import Context
+from tidegate.core.job import JobId
 from tidegate.errors import Defer, EngineError, EngineUnavailable, GiveUp, WebhookError
 from tidegate.handlers import Registry
 from tidegate.system_jobs import SYSTEM_QUEUE
@@ -25,7 +26,7 @@ from tidegate.system_jobs.webhooks.signing import headers
 from tidegate.system_jobs.webhooks.store import Change, Endpoints
 
 REFUSED: Final = "webhook_refused"  # the receiver took it for wrong
-GONE: Final = "webhook_gone"  # there is no such webhook any more, here or there
+GONE: Final = "webhook_gone"  # its receiver wants no more
 DISABLED: Final = "webhook_disabled"
 
 STORE_PAUSE: Final = timedelta(seconds=5)
@@ -49,12 +50,14 @@ class Post(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverer:
-    """Runs the deliveries of one process."""
+    """Runs the deliveries of one process. `bound` has an upstream's limit hold; `cancel` ends a job as cancelled."""
 
     endpoints: Endpoints
     book: Book
     now: Callable[[], datetime]
     post: Post
+    bound: Callable[[str], Awaitable[None]]
+    cancel: Callable[[JobId], Awaitable[None]]
 
     def register(self, registry: Registry) -> None:
         """Add the job type."""
@@ -62,7 +65,9 @@ class Deliverer:
 
     async def deliver(self, payload: Delivery, ctx: Context) -> None:
         """Send an event to a webhook."""
-        endpoint = await self._endpoint(payload)
+        endpoint = await self._endpoint(payload, ctx)
+        if endpoint is None:
+            return  # it is cancelled, whatever this run comes to
         try:
             await self._send(endpoint, payload, ctx)
         except WebhookError as exc:
@@ -72,14 +77,14 @@ class Deliverer:
             raise
         await self._change(endpoint, delivered, ctx)
 
-    async def _endpoint(self, payload: Delivery) -> Endpoint:
+    async def _endpoint(self, payload: Delivery, ctx: Context) -> Endpoint | None:
+        """The webhook; None where it was deleted, and the delivery is cancelled."""
         try:
             endpoint = await self.endpoints.get(payload.webhook)
+            await (self.cancel(JobId(ctx.job_id)) if endpoint is None else self.bound(endpoint.upstream))
         except EngineUnavailable as exc:
             raise Defer("the store is away", after=STORE_PAUSE) from exc
-        if endpoint is None:
-            raise GiveUp("the webhook was deleted", code=GONE)
-        if endpoint.disabled_at is not None and payload.event.get("type") != TEST:
+        if endpoint is not None and endpoint.disabled_at is not None and payload.event.get("type") != TEST:
             raise GiveUp(f"the webhook is disabled: {endpoint.disabled_why}", code=DISABLED)
         return endpoint
 

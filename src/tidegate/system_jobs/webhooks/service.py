@@ -1,7 +1,7 @@
 """Webhooks, as faces use them: kept, changed, tried out; and what a process needs so that ends are told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,8 +16,10 @@ from tidegate.system_jobs.webhooks.delivering import Deliverer, Delivery, Post
 from tidegate.system_jobs.webhooks.egress import Egress
 from tidegate.system_jobs.webhooks.endpoint import ENDS, Endpoint, Secret, rotated
 from tidegate.system_jobs.webhooks.notices import Terms, delivery, payload, test_event
+from tidegate.system_jobs.webhooks.removing import Remover, removal
 from tidegate.system_jobs.webhooks.signing import SECRET_BYTES, secret_of
 from tidegate.system_jobs.webhooks.store import Change, Endpoints
+from tidegate.telemetry.events import Emitter
 
 MOST: Final = 20
 """Webhooks of one user: an end may cost as many jobs."""
@@ -28,7 +30,10 @@ LOOKUP_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What webhooks are made with. `newest` is the version of the newest document, as far as was heard."""
+    """What webhooks are made with. `newest` is the version of the newest document, as far as was heard.
+
+    `bound` has the limit of an upstream's rules hold.
+    """
 
     engine: Engine
     now: Callable[[], datetime]
@@ -37,6 +42,8 @@ class Reach:
     chance: Callable[[int], bytes]
     new_id: Callable[[], JobId]
     egress: Egress
+    bound: Callable[[str], Awaitable[None]]
+    emit: Emitter
     terms: Terms = field(default_factory=Terms)
 
 
@@ -58,7 +65,17 @@ class Webhooks:
         self._to = to
         self._endpoints = Endpoints(to.engine, to.nonce)
         self.book = Book(self._endpoints, to.now, to.newest, to.terms)
-        self.deliverer = Deliverer(endpoints=self._endpoints, book=self.book, now=to.now, post=self._post)
+        self.deliverer = Deliverer(
+            endpoints=self._endpoints,
+            book=self.book,
+            now=to.now,
+            post=self._post,
+            bound=to.bound,
+            cancel=self._cancel,
+        )
+        self._remover = Remover(
+            engine=to.engine, endpoints=self._endpoints, emit=to.emit, now=to.now, drop=self.book.drop
+        )
         self._sent: Post | None = None
 
     @asynccontextmanager
@@ -74,8 +91,9 @@ class Webhooks:
             await asyncio.gather(keeping, return_exceptions=True)
 
     def register(self, registry: Registry) -> None:
-        """Add the job type that delivers."""
+        """Add the job types that deliver, and that follow a deletion."""
         self.deliverer.register(registry)
+        self._remover.register(registry)
 
     async def cancelled(self, jobs: Sequence[Job]) -> None:
         """Tell of jobs that were cancelled while they waited; of any other nothing, and of none twice."""
@@ -107,8 +125,7 @@ class Webhooks:
     async def create(self, wish: Wish) -> Endpoint:
         """A new one, its secret in it; raises InvalidInput and Refused."""
         await self.check(wish.url)
-        if len(await self.find(wish.user_id)) >= MOST:
-            raise Refused(f"there are {MOST} webhooks already: delete one first")
+        await self._check_count(wish.user_id, MOST - 1)
         endpoint = Endpoint(
             id=self._to.nonce()[:16],
             user_id=wish.user_id,
@@ -119,9 +136,19 @@ class Webhooks:
             types=wish.types,
             description=wish.description,
         )
+        await self._to.bound(endpoint.upstream)
         await self._endpoints.add(endpoint)
+        try:
+            await self._check_count(wish.user_id, MOST)  # again: of many that race for the last places none goes beyond
+        except Refused:
+            await self._endpoints.remove(endpoint.id)
+            raise
         self.book.adopt(endpoint)
         return endpoint
+
+    async def _check_count(self, user_id: str, most: int) -> None:
+        if len(await self.find(user_id)) > most:
+            raise Refused(f"there are {MOST} webhooks already: delete one first")
 
     async def check(self, url: str) -> None:
         """Raise InvalidInput for a URL that nothing would be sent to; a name without address may get one yet."""
@@ -142,10 +169,12 @@ class Webhooks:
         secret, now = self._secret(), self._to.now()
         return await self.change(webhook_id, lambda endpoint: rotated(endpoint, secret, now))
 
-    async def remove(self, webhook_id: str) -> None:
-        """Forget it; deliveries that wait then fail as `webhook_gone`."""
-        await self._endpoints.remove(webhook_id)
-        self.book.drop(webhook_id)
+    async def remove(self, endpoint: Endpoint) -> None:
+        """Forget it. A job of Tidegate's own cancels what waits to be delivered, also where this process dies now."""
+        job = removal(endpoint, self._to.new_id(), self._to.now())
+        await self._to.engine.submit([job])
+        await self._endpoints.remove(endpoint.id)
+        self.book.drop(endpoint.id)
 
     def tested(self, endpoint: Endpoint) -> NewJob:
         """The delivery of a test event: tried for minutes, also where the webhook is disabled."""
@@ -167,6 +196,9 @@ class Webhooks:
 
             self._sent = Sender(egress=self._to.egress, now=self._to.now).post
         return await self._sent(url, headers, body)
+
+    async def _cancel(self, job_id: JobId) -> None:
+        await self._to.engine.cancel([job_id], self._to.nonce())
 
     def _secret(self) -> str:
         return secret_of(self._to.chance(SECRET_BYTES))

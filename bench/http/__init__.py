@@ -1,0 +1,1 @@
+"""`POST /jobs` beside a bare Starlette route that validates the same body, under wrk."""
