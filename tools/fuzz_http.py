@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 where there was no failure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000, help="how many there shall be at least")
-    parser.add_argument("--max-examples", type=int, default=100, help="of an operation, in a round")
+    parser.add_argument("--max-examples", type=int, default=30, help="of an operation, in a round")
     parser.add_argument("--phases", default=PHASES, help="what a round consists of")
     parser.add_argument("--path", default="", help="only paths that this pattern finds")
     parser.add_argument("--seed", type=int, default=1, help="of the first round: to see a failure again")

@@ -27,7 +27,7 @@ HEAD: Final = (
 class Sample:
     """A subject under one load in one round, and the bare route just before it.
 
-    `busy` is the microseconds of processor that its process took for a request; a store in a process of its own comes on top.
+    `busy` is the microseconds of processor that its process took for a request; a store's server has its own.
     """
 
     subject: str

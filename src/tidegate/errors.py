@@ -313,15 +313,17 @@ class UpstreamUnavailable(Steer):
     """An upstream's breaker is open, or its budget spent: the call was not made.
 
     A handler that lets it through goes back to that upstream's lane and runs again once it is well, without an
-    attempt used. `until` is when that may be at the earliest, None where nobody knows.
+    attempt used. `until` is when that may be at the earliest, None where nobody knows. `spent`: it is a budget that has
+    come to its end, and no outage.
     """
 
-    def __init__(self, upstream: str, until: datetime | None = None) -> None:
+    def __init__(self, upstream: str, until: datetime | None = None, *, spent: bool = False) -> None:
         if not isinstance(upstream, str):
             raise TypeError("UpstreamUnavailable takes the name of an upstream")
         super().__init__(f"{upstream} is unavailable")
         self.upstream = upstream
         self.until = until
+        self.spent = spent
 
 
 class OutOfBudget(UpstreamUnavailable):
@@ -331,7 +333,7 @@ class OutOfBudget(UpstreamUnavailable):
     """
 
     def __init__(self, upstream: str, until: datetime, budget: str) -> None:
-        super().__init__(upstream, until)
+        super().__init__(upstream, until, spent=True)
         self.args = (f"its user has spent the budget of {budget} for {upstream}",)
 
 

@@ -18,7 +18,7 @@ from tidegate.core.budget import Budget
 from tidegate.core.job import Status
 from tidegate.core.rules import API
 from tidegate.llm import LLM, Chain, Prices, Provider
-from tidegate.upstreams import Known, Policies
+from tidegate.upstreams import Call, Known, Policies
 
 YEAR: Final = timedelta(days=366)
 
@@ -68,6 +68,27 @@ async def test_a_model_is_called_until_its_budget_is_spent_and_then_another_one_
     assert [job.served_by for job in jobs] == ["dear", "dear", "cheap", "cheap"]
     assert [(job.status, job.attempts, job.degraded) for job in jobs[2:]] == [(Status.SUCCEEDED, 1, True)] * 2
     assert len(server.requests) == 4
+
+
+async def test_a_job_waits_for_a_fallback_that_is_down_rather_than_for_money(tmp_path: Path) -> None:
+    down, good = answers(503, {"error": {"message": "no"}}), answers(200, completion())
+    async with (
+        opened("memory", tmp_path) as house,
+        scripted(down, down, good) as server,
+        model(server.url, "dear") as dear,
+        model(server.url, "cheap") as cheap,
+    ):
+        chain = Chain([dear, cheap])
+
+        async def ask(ctx: Context) -> Result[str]:
+            reply = await chain.chat(ASK, guard=ctx)
+            return Result(value=reply.text, served_by=reply.served_by)
+
+        house.job("ask", ask, upstream="dear", when_open_run="fallback")
+        house.system.upstreams.budgets.spent(Call(upstream="dear"), "ada", 120)
+        await house.worker()
+        job = await house.ended(await house.submit("ask"), within=30)
+    assert (job.served_by, job.attempts, job.counters.upstream_faults) == ("cheap", 1, 1)
 
 
 @pytest.mark.parametrize("store", STORES)

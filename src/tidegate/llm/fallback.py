@@ -33,7 +33,7 @@ class Chain(Chat):
     """Asks the first model, and the next ones only for faults of upstreams. A shut upstream is skipped at no cost.
 
     Where none answered, `deterministic` does if the first failed by its upstream's fault; else the first error is
-    raised, so that the job waits for its first upstream.
+    raised, so that the job waits for its first upstream. But it does not wait for money where another may serve sooner.
     """
 
     def __init__(self, hops: Sequence[Hop | Chat], *, deterministic: Deterministic | None = None) -> None:
@@ -54,7 +54,7 @@ class Chain(Chat):
             except (LLMError, UpstreamUnavailable) as error:
                 failed.append(error)
         if self._deterministic is None or not _of_the_upstream(failed[0]):
-            raise failed[0]
+            raise next((error for error in failed if not _spent(error)), failed[0])
         return _made(self._deterministic(ask.messages), ask)
 
 
@@ -67,6 +67,10 @@ def _helps(hop: Hop, error: LLMError | UpstreamUnavailable) -> bool:
 
 def _of_the_upstream(error: LLMError | UpstreamUnavailable) -> bool:
     return isinstance(error, UpstreamUnavailable) or Fault(error.code) in _OF_THE_UPSTREAM
+
+
+def _spent(error: LLMError | UpstreamUnavailable) -> bool:
+    return isinstance(error, UpstreamUnavailable) and error.spent
 
 
 def _made(answer: BaseModel | str, ask: Ask) -> Reply[object]:

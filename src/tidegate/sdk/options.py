@@ -45,6 +45,16 @@ class ScheduleOptions(JobOptions, total=False):
     max_catch_up: int
 
 
+class WebhookOptions(TypedDict, total=False):
+    """What can be changed of a webhook."""
+
+    url: str
+    events: Sequence[str]
+    types: Sequence[str]
+    description: str
+    disabled: bool
+
+
 class Match(TypedDict, total=False):
     """Which jobs, whatever their status; `user` is for operators."""
 

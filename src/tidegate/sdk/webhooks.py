@@ -3,9 +3,11 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Unpack
 
 from tidegate.sdk.asking import ask, fetch
 from tidegate.sdk.listing import pages
+from tidegate.sdk.options import WebhookOptions
 from tidegate.sdk.requests import Page, by_id, change, get, known
 from tidegate.sdk.resources import Call, Each, J, L, Resource
 from tidegate.sdk.submitting import accepted
@@ -66,25 +68,14 @@ class Webhooks(Resource[L, J]):
         return await fetch(self._means, get(by_id("webhook", webhook_id)), WebhookInfo)
 
     @Call
-    async def change(
-        self,
-        webhook_id: str,
-        *,
-        url: str | None = None,
-        events: Sequence[str] | None = None,
-        types: Sequence[str] | None = None,
-        description: str | None = None,
-        disabled: bool | None = None,
-    ) -> WebhookInfo:
+    async def change(self, webhook_id: str, **options: Unpack[WebhookOptions]) -> WebhookInfo:
         """Change it; what is not given stays. Enabled again, it counts as never having failed."""
-        given = {"url": url, "events": events, "types": types, "description": description, "disabled": disabled}
-        body = {name: value for name, value in given.items() if value is not None}
-        asked = change("PATCH", by_id("webhook", webhook_id), body, repeatable=True)
+        asked = change("PATCH", by_id("webhook", webhook_id), {**options}, repeatable=True)
         return await fetch(self._means, asked, WebhookInfo)
 
     @Call
     async def delete(self, webhook_id: str) -> None:
-        """Delete it: what waits to be delivered fails."""
+        """Delete it: what waits to be delivered is cancelled."""
         await ask(self._means, change("DELETE", by_id("webhook", webhook_id)))
 
     @Call

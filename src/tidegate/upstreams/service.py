@@ -119,7 +119,7 @@ class Upstreams:
             until, untold = shut_until(upstream, now), self.keeper.tallies.untold(gate)
             spent = spent_until(upstream, self.policies.rules(gate), now, untold)
             if spent is not None:
-                raise UpstreamUnavailable(gate.partition(":")[2], spent)
+                raise UpstreamUnavailable(gate.partition(":")[2], spent, spent=True)
             if held >= upstream.since:
                 eras[gate] = held
             elif until is None and (gate in lent or state(upstream, now) is State.CLOSED):
