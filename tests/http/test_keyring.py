@@ -180,6 +180,14 @@ async def test_every_text_of_a_key_rotated_twice_opens_until_its_own_end(store: 
         assert [await ring.find(text) is not None for text in texts] == [False, False, True]
 
 
+async def test_a_key_that_this_release_can_t_read_is_not_lost_by_rotating_it(store: Store, clock: FakeClock) -> None:
+    ring = _ring(store, clock)
+    later = Swap(kind=KEYS, key="abcdefgh", value=b'{"of": "a later release"}', expected=0, nonce="n")
+    await store.swap(later)
+    assert await ring.rotate("abcdefgh") is None
+    assert [document.value for document in await store.load(KEYS, ["abcdefgh"])] == [later.value]
+
+
 # sessions ---------------------------------------------------------------------------------------------------------
 
 

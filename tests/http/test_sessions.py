@@ -18,9 +18,10 @@ from tidegate.http.live import streams
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """There is an administrators' key."""
-    return guarded(settings)
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """There is an administrators' key; with a parameter, an address may POST so often a minute."""
+    limit = getattr(request, "param", settings.limit_ip_per_minute)
+    return guarded(settings.model_copy(update={"limit_ip_per_minute": limit}))
 
 
 HERE = {"Origin": "http://here"}
@@ -42,6 +43,13 @@ async def test_a_session_stands_for_its_key_and_its_cookie_is_out_of_reach_for_s
     assert (await locked.post("/jobs", json={"type": "echo"}, headers=HERE)).status_code == 201
     assert (await locked.delete("/session", headers=HERE)).status_code == 204
     problem(await locked.get("/session"), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("settings", [3], indirect=True)
+async def test_wrong_keys_shut_nobody_out_who_has_one(locked: httpx2.AsyncClient) -> None:
+    wrong = {"Authorization": "Bearer tg_aaaaaaaa_" + "b" * 52}
+    assert [(await _login(locked, wrong)).status_code for _ in range(4)] == [401] * 4
+    assert (await locked.post("/jobs", json={"type": "echo"}, headers=ADMIN | ADA)).status_code == 201
 
 
 async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_never_sent_without(locked: httpx2.AsyncClient) -> None:

@@ -2,18 +2,21 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.http.calls import ADA, problem
 from tidegate.app import Tidegate
+from tidegate.errors import TidegateError
 from tidegate.http.app import create_app
 from tidegate.http.envelope import Envelope
+from tidegate.http.problems import Refusal
 
 JOB = b'{"type":"echo","payload":{"text":"hi"},"idempotency_key":"k-%d"}'
 JSON = {"Content-Type": "application/json"}
@@ -138,6 +141,53 @@ async def test_what_its_host_puts_around_the_api_is_around_plain_requests_too(ap
 
     async with app.connected(), _client(made) as client:
         assert (await client.post("/jobs", headers=ADA, json={"type": "echo"})).status_code == 418
+
+
+def _guarded(made: FastAPI) -> None:
+    async def closed() -> None:
+        raise HTTPException(418)
+
+    (guard,) = made.router.dependencies
+    assert guard.dependency is not None
+    made.dependency_overrides[guard.dependency] = closed
+
+
+def _without_jobs(made: FastAPI) -> None:
+    made.router.routes[:] = [route for route in made.routes if not (isinstance(route, Route) and route.path == "/jobs")]
+
+
+def _below_api(made: FastAPI) -> None:
+    made.root_path = "/api"
+
+
+def _told_otherwise(made: FastAPI) -> None:
+    async def teapot(request: Request, exc: Exception) -> Response:
+        return Response(status_code=418)
+
+    made.add_exception_handler(TidegateError, teapot)
+    made.add_exception_handler(Refusal, teapot)
+
+
+@pytest.mark.parametrize("change", [_guarded, _without_jobs, _below_api, _told_otherwise])
+async def test_what_its_host_changes_of_the_application_holds_for_plain_requests_too(
+    app: Tidegate, change: Callable[[FastAPI], None]
+) -> None:
+    async with _both(app) as (_, framework):
+        straight = create_app(app, worker=False)
+        for made in (straight, _application(framework)):
+            change(made)
+        for body in (b'{"type":"echo"}', b'{"type":'):
+            answers = [
+                await way.post("/jobs", headers=ADA | JSON, content=body) for way in (_client(straight), framework)
+            ]
+            assert _seen(answers[0]) == _seen(answers[1])
+
+
+def _application(client: httpx2.AsyncClient) -> FastAPI:
+    transport = client._transport
+    assert isinstance(transport, httpx2.ASGITransport)
+    assert isinstance(transport.app, FastAPI)
+    return transport.app
 
 
 async def test_where_it_is_mounted_the_places_are_told_as_its_clients_reach_them(app: Tidegate) -> None:

@@ -86,8 +86,10 @@ class ApiKey:
 def rotated(key: ApiKey, digest: str, now: datetime, overlap: timedelta) -> ApiKey:
     """The key with a new text. The one before is taken for `overlap` more, and those before that as they were.
 
-    Raises Refused where too many would be taken at once.
+    Raises Refused where too many would be taken at once, and for a key whose time is over.
     """
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Refused("this key has expired, and a new text would open nothing: make another key")
     held = tuple(former for former in key.formers if now < former.until)
     if len(held) >= MOST_FORMERS:
         raise Refused(f"{MOST_FORMERS} former texts of this key are still taken: make another key, or revoke this one")

@@ -1,6 +1,7 @@
 """The FastAPI application: its routes, its answers to errors, and a lifespan that opens the store."""
 
 import asyncio
+from typing import NamedTuple, Self
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
@@ -117,22 +118,37 @@ def add_routes(router: APIRouter, face: Face, gatekeeper: Gatekeeper) -> None:
     name_places(router.routes)
 
 
+class _Made(NamedTuple):
+    """What of an application its host can change, and what is answered past the framework would not heed."""
+
+    layers: int
+    routes: int
+    overrides: bool
+    root_path: str
+    handlers: tuple[object, ...]
+
+    @classmethod
+    def of(cls, app: FastAPI) -> Self:
+        handlers = tuple(app.exception_handlers.values())
+        return cls(len(app.user_middleware), len(app.routes), bool(app.dependency_overrides), app.root_path, handlers)
+
+
 class _Api(FastAPI):
     _straight: Straight | None = None
     _around: ASGIApp
-    _layers = 0
+    _made: "_Made"
 
     def straighten(self, guard: Gatekeeper) -> None:
         """Answer plain requests past the framework, within what stands around every request now."""
         self._straight = Straight(self.routes, guard)
-        self._around, self._layers = self._straight, len(self.user_middleware)
+        self._around, self._made = self._straight, _Made.of(self)
         for each in reversed(self.user_middleware):
             self._around = each.cls(self._around, *each.args, **each.kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. Where somebody put something around them since, plain ones too pass the framework."""
-        straight = self._straight if len(self.user_middleware) == self._layers else None
-        if straight is None or not straight.takes(scope):
+        """Answer a request. Where somebody changed the application since, plain ones too pass the framework."""
+        straight = self._straight
+        if straight is None or not straight.takes(scope) or self._made != _Made.of(self):
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self

@@ -93,6 +93,13 @@ def test_every_text_of_a_key_that_is_rotated_again_is_taken_until_its_own_end() 
     assert len(rotated(third, digest_of("fourth"), later + OVERLAP, OVERLAP).formers) == 1
 
 
+def test_a_key_whose_time_is_over_is_not_rotated() -> None:
+    key = _key(expires_at=NOW)
+    assert rotated(key, digest_of(OTHER), NOW - timedelta(microseconds=1), OVERLAP).formers
+    with pytest.raises(Refused, match="expired"):
+        rotated(key, digest_of(OTHER), NOW, OVERLAP)
+
+
 def test_no_key_is_rotated_without_end_at_once() -> None:
     key = _key()
     for number in range(MOST_FORMERS):

@@ -151,7 +151,7 @@ class KeyRing:
     async def revoke(self, key_id: str) -> bool:
         """Take a key away; False for an unknown one. Others take it for `KNOWN_FOR` more."""
         known = await self._load(key_id)
-        await self._write(KEYS, key_id, lambda _: None, ApiKey)
+        await self._write(KEYS, key_id, lambda _: None, ApiKey, gone=True)
         self._know(key_id, None)
         return known is not None
 
@@ -201,7 +201,7 @@ class KeyRing:
     async def end(self, text: str) -> None:
         """The session with this token is over."""
         digest = digest_of(text)
-        await self._write(SESSIONS, digest, lambda _: None, Session)
+        await self._write(SESSIONS, digest, lambda _: None, Session, gone=True)
         self._sessions.pop(digest, None)
 
     def _fresh(self) -> dict[str, tuple[float, Session | None]]:
@@ -271,13 +271,19 @@ class KeyRing:
             after = page[-1].key
 
     async def _write(
-        self, kind: str, key: str, change: Callable[[Value | None], Value | None], of: type[Value]
+        self,
+        kind: str,
+        key: str,
+        change: Callable[[Value | None], Value | None],
+        of: type[Value],
+        *,
+        gone: bool = False,
     ) -> Value | None:
-        """Swap until one wins; what is stored then."""
+        """Swap until one wins; what is stored then. Only with `gone` may that be nothing, where there was something."""
         [document] = await self._store().load(kind, [key])
         while True:
             value = change(_read(document, of))
-            if value is None and document.value is None:
+            if value is None and (document.value is None or not gone):
                 return None
             encoded = None if value is None else msgspec.json.encode(value)
             swap = Swap(kind=kind, key=key, value=encoded, expected=document.version, nonce=token())

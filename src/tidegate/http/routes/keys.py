@@ -83,12 +83,12 @@ class SessionRoutes:
 
     async def begin(self, request: Request, asked: Annotated[SessionBegin, Body()]) -> Response:
         """Begin a session: the cookie stands for the key from then on."""
-        await self._face.count_post(request)
         if not own_page(request) and "origin" in request.headers:
             raise AccessDenied("a session begins on a page of this server's own")
         shown = await self._face.ring.find(asked.key)
         if shown is None:
-            await self._gatekeeper.unknown(request)
+            await self._gatekeeper.unknown(request)  # which counts apart: it must shut nobody out who has a key
+        await self._face.count_post(request)
         token, _ = await self._face.ring.begin(shown)
         answer = told(SessionItem(role=shown.key.role, name=shown.key.name, user_id=shown.key.user_id), 201)
         answer.set_cookie(
