@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from tidegate.core.text import plainly
 from tidegate.errors import ConfigError
 
 SHORTEST_KEY = 20
@@ -300,6 +301,10 @@ class Settings(BaseSettings):
         return self.artifacts or str((self.data_dir / "artifacts").absolute())
 
 
+_FORMS = {"queues": '{"high": 6, "default": 3}', "llm_prices": '{"model": ["0.27", "1.10"]}'}
+"""What settings look like that are read as JSON."""
+
+
 def load(**given: object) -> Settings:
     """The settings from arguments, then the environment, then the defaults; raises ConfigError naming each fault."""
     make: Callable[..., Settings] = Settings
@@ -308,10 +313,19 @@ def load(**given: object) -> Settings:
     except ValidationError as exc:
         raise ConfigError("; ".join(_fault(str(e["loc"][0]), e["msg"]) for e in exc.errors(include_url=False))) from exc
     except SettingsError as exc:
-        raise ConfigError(f'{exc}: give JSON, as in TIDEGATE_QUEUES=\'{{"high": 6, "default": 3}}\'') from exc
+        raise ConfigError(_no_json(str(exc))) from exc
+
+
+def _no_json(message: str) -> str:
+    """What to say where a setting is no JSON, by the message that quotes its field's name."""
+    name = next((name for name in _FORMS if f'"{name}"' in message), None)
+    if name is None:
+        return f"{message}: give JSON"
+    variable = f"TIDEGATE_{name.upper()}"
+    return f"{variable}: give JSON, as in {variable}='{_FORMS[name]}'"
 
 
 def _fault(name: str, message: str) -> str:
     """One wrong setting, by the name it has in the environment."""
     variable = name if name.isupper() else f"TIDEGATE_{name.upper()}"
-    return f"{variable}: {message.removeprefix('Value error, ')}"
+    return f"{variable}: {plainly(message)}"

@@ -14,7 +14,7 @@ from tidegate.context import Context
 from tidegate.core import retry
 from tidegate.core.job import MOST_PARENTS, PAYLOAD_LIMIT, Lane, Retention
 from tidegate.core.retry import RetryPolicy
-from tidegate.core.text import check_name
+from tidegate.core.text import check_name, plainly
 from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
 
 LONGEST_TIMEOUT = timedelta(hours=24)
@@ -103,7 +103,7 @@ class JobType:
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
             field_path = ".".join(["payload", *(str(part) for part in first["loc"])])
-            raise InvalidInput(field_path, str(first["msg"])) from exc
+            raise InvalidInput(field_path, plainly(str(first["msg"]))) from exc
 
     def arguments(self, payload: object, context: Context) -> Iterator[object]:
         """What the handler is called with."""

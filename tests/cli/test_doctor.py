@@ -11,12 +11,17 @@ import pytest
 
 from tests.servers.valkey import valkey
 from tidegate.cli.doctor import doctor
+from tidegate.cli.variables import unknown
 
 
 def _doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return _tidegate("doctor", *words, **environment)
+
+
+def _tidegate(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     return subprocess.run(
-        [sys.executable, "-m", "tidegate", "doctor", *words],
+        [sys.executable, "-m", "tidegate", *words],
         env=others | environment,
         capture_output=True,
         text=True,
@@ -63,3 +68,31 @@ def test_the_server_that_tidegate_url_names_is_asked(tmp_path: Path) -> None:
     found = _doctor(TIDEGATE_URL="http://127.0.0.1:9", TIDEGATE_DATA_DIR=str(tmp_path / "data"))
     assert found.returncode == 1
     assert "FAIL server     TIDEGATE_URL can't be reached (ConnectError)" in found.stdout
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest_name_and_without_its_value(tmp_path: Path) -> None:
+    more = {"TIDEGATE_LLM_BUGET": "hunter2", "TIDEGATE_USER": "ada", "TIDEGATE_API_KEY": "x", "TIDEGATE_APP": ""}
+    found = _doctor(TIDEGATE_DATA_DIR=str(tmp_path / "data"), **more)
+    assert found.returncode == 0, found.stdout
+    [line] = [line for line in found.stdout.splitlines() if line.startswith("warn settings ")]
+    assert line.endswith("; TIDEGATE_LLM_BUGET is no setting: did you mean TIDEGATE_LLM_BUDGET?")
+    assert "hunter2" not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_misspelt_variable_is_one_line_in_the_log_at_the_start(command: str, tmp_path: Path) -> None:
+    more = {"TIDEGATE_LLM_BUGET": "hunter2", "TIDEGATE_ENGINE": "mysql://h/x", "TIDEGATE_LOG_FORMAT": "json"}
+    ended = _tidegate(command, TIDEGATE_DATA_DIR=str(tmp_path / "data"), **more)  # there is no such store: it ends
+    [line] = [json.loads(line) for line in ended.stderr.splitlines() if "settings.unknown" in line]
+    assert line["level"] == "warning"
+    assert line["found"] == ["TIDEGATE_LLM_BUGET is no setting: did you mean TIDEGATE_LLM_BUDGET?"]
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
+def test_only_names_of_ours_are_looked_at_and_only_a_near_one_is_proposed() -> None:
+    known = dict.fromkeys(("TIDEGATE_URL", "tidegate_port", "TIDEGATE_ENGINE", "CLIENT_MAX_WAIT_SECONDS", "PATH"), "1")
+    assert unknown(known) == []
+    assert unknown({"TIDEGATE_ZZZ": "1", "tidegate_slot": "1"}) == [
+        "TIDEGATE_ZZZ is no setting",
+        "tidegate_slot is no setting: did you mean TIDEGATE_SLOTS?",
+    ]

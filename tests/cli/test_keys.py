@@ -38,3 +38,11 @@ def test_a_key_is_made_listed_rotated_and_revoked(capsys: pytest.CaptureFixture[
 def test_what_is_no_id_is_refused(key_id: str) -> None:
     with pytest.raises(InvalidInput):
         revoke(key_id)
+
+
+@pytest.mark.parametrize("user", ["*", "tidegate.operator.ops"])
+def test_a_key_that_could_do_nothing_is_not_made(user: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        create("bad", of=user)
+    assert refused.value.field == "user_id"
+    assert capsys.readouterr().out == ""

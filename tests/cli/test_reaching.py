@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tidegate.cli import EXIT_USAGE, run
-from tidegate.cli.jobs import show_jobs
+from tidegate.cli.jobs import Order, show_jobs, submit
 from tidegate.cli.service import problem, reach
-from tidegate.cli.serving import application, warn_of_own_artifacts
+from tidegate.cli.serving import application, serve, warn_of_own_artifacts, work
 from tidegate.config import load
-from tidegate.errors import ArtifactNotFound, ConfigError, JobNotFound
+from tidegate.errors import ArtifactNotFound, ConfigError, InvalidInput, JobNotFound
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,41 @@ async def test_a_key_says_who_asks_where_nobody_is_named(
     async with reach("http://h", named) as service:
         await service.get("/jobs")
     assert asked[0].headers.get("x-user-id") == sent
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "named"),
+    [
+        ("http://h", "tg_secret ", "^TIDEGATE_API_KEY: .*no space first or last$"),
+        ("http://h", "tg_s\u00e9cret", "^TIDEGATE_API_KEY: "),
+        ("foo", "", r"like http://127.0.0.1:8080 \(--url, TIDEGATE_URL\)$"),
+        ("http://h:99999", "", r"\(--url, TIDEGATE_URL\)$"),
+    ],
+)
+async def test_an_address_or_a_key_that_can_t_be_is_refused_and_not_sent(
+    url: str, key: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_API_KEY", key)
+    with pytest.raises(ConfigError, match=named) as refused:
+        async with reach(url, "ada"):
+            pass
+    assert "tg_" not in str(refused.value)
+
+
+def test_a_payload_s_file_that_can_t_be_read_is_no_bad_json(tmp_path: Path) -> None:
+    gone, bad = tmp_path / "gone.json", tmp_path / "bad.json"
+    bad.write_text("[1")
+    with pytest.raises(InvalidInput, match=r"^payload: .*gone\.json can't be read: No such file"):
+        submit("work", order=Order(payload=f"@{gone}"))
+    with pytest.raises(InvalidInput, match=r"^payload: it is no JSON: "):
+        submit("work", order=Order(payload=f"@{bad}"))
+
+
+def test_a_port_that_can_t_be_is_refused_by_its_flag() -> None:
+    with pytest.raises(InvalidInput, match=r"^--metrics-port: 0 to 65535"):
+        work(metrics_port=99_999)
+    with pytest.raises(InvalidInput, match=r"^--port: 0 to 65535"):
+        serve(port=-1)
 
 
 async def test_without_a_server_the_account_asks_whatever_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.e2e.process import Served
-from tidegate.cli import queues, upstreams
+from tidegate.cli import queues, top, upstreams
 from tidegate.cli.operating import Desk
 from tidegate.cli.service import reach
 from tidegate.errors import ConfigError, InvalidInput
@@ -76,6 +77,95 @@ def test_an_operator_s_word_holds_for_every_later_command_and_is_noted_with_its_
 def test_what_is_spent_stands_beside_the_budget(budget: dict[str, float] | None, shown: str) -> None:
     cells = dict(zip(upstreams.BOARD.columns, upstreams.row({"name": "api", "budget": budget}), strict=True))
     assert cells["spent"] == shown
+
+
+SPENT = {
+    **{"name": "api", "state": "closed", "until": "2026-01-02T00:00:00Z", "limit": 2},
+    **{"why": "its budget of $0.02 a day is spent", "budget": {"spent": 0.021, "dollars": 0.02}},
+}
+
+
+def test_an_upstream_whose_budget_is_spent_is_shown_as_that_and_with_why() -> None:
+    cells = dict(zip(upstreams.BOARD.columns, upstreams.row(SPENT), strict=True))
+    assert (cells["state"], cells["why"]) == ("spent", "its budget of $0.02 a day is spent")
+    assert top.summary(top.Glance(queues=[], upstreams=[SPENT], workers=[])).endswith("upstreams not closed 1")
+
+
+@pytest.mark.parametrize(
+    ("changed", "state", "why"),
+    [
+        ({"budget": {"spent": 0.019999, "dollars": 0.02}}, "closed", ""),
+        ({"until": None}, "closed", ""),
+        ({"budget": None}, "closed", ""),
+        ({"state": "open"}, "open", SPENT["why"]),
+    ],
+)
+def test_an_upstream_is_spent_only_while_a_closed_breaker_s_budget_holds_it(
+    changed: dict[str, object], state: str, why: str
+) -> None:
+    cells = dict(zip(upstreams.BOARD.columns, upstreams.row({**SPENT, **changed}), strict=True))
+    assert (cells["state"], cells["why"]) == (state, why)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({}, "api is closed, but its budget of $0.02 a day is spent until 2026-01-02 00:00:00"),
+        ({"budget": None}, "api is closed, but nothing may start before 2026-01-02 00:00:00, 2 at a time for now"),
+        ({"until": None}, "api is closed, 2 at a time for now"),
+    ],
+)
+def test_nobody_reads_that_a_breaker_is_closed_until_something(
+    changed: dict[str, object], line: str, monkeypatch: pytest.MonkeyPatch, said: Callable[[], str]
+) -> None:
+    async def answer(_: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json={**SPENT, **changed})
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", answer)
+    upstreams.clear("api", desk=Desk(url="http://h", user="ada"))
+    assert said() == f"{line}\n"
+
+
+def test_a_word_that_ends_is_said_with_its_end(store: Path, said: Callable[[], str]) -> None:
+    upstreams.off("s3", last="1h", desk=DESK)
+    assert said().startswith("s3 is closed (off by ada until 20")
+    upstreams.off("s3", desk=DESK)
+    assert said() == "s3 is closed (off by ada)\n"
+
+
+def test_a_name_that_nobody_has_heard_of_is_obeyed_and_doubted_once(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for _ in range(2):
+        queues.pause("defualt", desk=DESK)
+        upstreams.off("openruter", desk=AS_JSON)
+        told.append(capsys.readouterr().err)
+    queues.pause("default", desk=DESK)
+    assert told == [
+        "tidegate: queue defualt: no job or worker has named it yet\n"
+        "tidegate: upstream openruter: none of that name is declared here, and none has failed yet\n",
+        "",
+    ]
+    assert capsys.readouterr() == ("default is paused until told otherwise\n", "")
+
+
+def test_a_queue_that_only_a_worker_elsewhere_serves_is_not_doubted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer(_: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/queues/videos":
+            told = {"type": "/problems/not-found", "detail": "no queue 'videos' is known here"}
+            return httpx2.Response(
+                404, headers={"content-type": "application/problem+json"}, json=told, request=request
+            )
+        workers = {"items": [{"queues": ["videos"]}]}
+        body = workers if request.method == "GET" else {"name": "videos", "paused": True}
+        return httpx2.Response(200, json=body, request=request)
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", answer)
+    queues.pause("videos", desk=Desk(url="http://h", user="ada"))
+    assert capsys.readouterr() == ("videos is paused until told otherwise\n", "")
 
 
 @pytest.mark.parametrize(

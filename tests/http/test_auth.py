@@ -17,6 +17,7 @@ from tidegate.core.access import Role
 from tidegate.errors import ConfigError
 from tidegate.http.app import create_app
 from tidegate.http.guards.auth import NEEDS, OPEN, SAFE
+from tidegate.http.guards.keyring import KeyRing, Wish
 from tidegate.http.openapi import operation_id
 from tidegate.http.server import Server
 
@@ -112,10 +113,34 @@ async def test_a_job_that_acts_on_everybodys_jobs_is_no_users_to_retry(locked: h
     assert (await locked.get(f"/jobs/{own.json()['job_id']}", headers=ada)).status_code == 200
 
 
-async def test_nobody_asks_under_a_name_of_tidegates_own(locked: httpx2.AsyncClient) -> None:
-    service, user = await key(locked, Role.WRITER), await key(locked, Role.WRITER, "tidegate.operator.ada")
+async def test_nobody_asks_under_a_name_of_tidegates_own(locked: httpx2.AsyncClient, app: Tidegate) -> None:
+    service = await key(locked, Role.WRITER)
     problem(await locked.get("/jobs", headers=service | {"X-User-ID": "tidegate.operator.ada"}), 403, "access-denied")
-    problem(await locked.get("/jobs", headers=user), 403, "access-denied")
+    ring = KeyRing(lambda: app.system.engine, app.system.runtime.clock)  # as earlier releases made them
+    _, text = await ring.make(Wish(name="bad", role=Role.WRITER, user_id="tidegate.operator.ada"))
+    problem(await locked.get("/jobs", headers={"Authorization": f"Bearer {text}"}), 403, "access-denied")
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [("*", "`*` is everybody"), ("tidegate.operator.ops", "begins with tidegate.")]
+)
+async def test_no_key_is_made_for_a_name_that_nobody_may_ask_under(
+    locked: httpx2.AsyncClient, user: str, said: str
+) -> None:
+    asked = {"name": "bad", "role": "writer", "user_id": user}
+    refused = await locked.post("/keys", json=asked, headers=ADMIN)
+    problem(refused, 422, "invalid-input")
+    [fault] = refused.json()["errors"]
+    assert (fault["field"], said in fault["message"], "Value error" in fault["message"]) == ("user_id", True, False)
+    assert (await locked.get("/keys", headers=ADMIN)).json()["items"] == []
+
+
+async def test_who_shows_no_key_or_leaves_bearer_out_is_told_how_one_is_shown(locked: httpx2.AsyncClient) -> None:
+    wrong = {"Authorization": "tg_aaaaaaaa_" + "a" * 43}
+    assert "begin it with Bearer" in (await locked.get("/jobs", headers=wrong)).json()["detail"]
+    bare = await locked.get("/jobs")
+    assert bare.json()["detail"] == "show an API key: Authorization: Bearer tg_..."
+    assert "\\u" not in bare.text
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tests.http.calls import BOB, ended, post, problem, run, stands
 from tidegate.app import Tidegate
 from tidegate.context import Context
 from tidegate.core.budget import Budget
+from tidegate.core.fault import Fault
 from tidegate.core.verbs import Document
 from tidegate.upstreams import Call
 from tidegate.upstreams.purses import KIND
@@ -17,7 +18,8 @@ from tidegate.upstreams.purses import KIND
 YEAR = timedelta(days=366)
 """A window that no test outlasts."""
 
-ENDS = Budget(1, YEAR).ends(datetime.now(UTC))
+BUDGET = Budget(1, YEAR)
+ENDS = BUDGET.ends(datetime.now(UTC))
 
 
 class Usage:
@@ -30,7 +32,7 @@ class Usage:
 @pytest.fixture
 def app(app: Tidegate) -> Tidegate:
     """With an upstream that has a budget, and one that has one for each user."""
-    app.upstream("paid", budget=Budget(1, YEAR))
+    app.upstream("paid", budget=BUDGET)
     app.upstream("shared", budget=Budget(10, YEAR), budget_per_user=Budget(1, YEAR))
 
     async def call(ctx: Context) -> None:
@@ -107,11 +109,33 @@ async def test_an_upstream_shows_its_budget_what_is_spent_and_until_when(
     assert (shown["until"], shown["budget_per_user"]) == (None, None)
     await run(working, app, "paid")
     await app.system.upstreams.keeper.flush("upstream:paid")
-    assert (await working.get("/upstreams/paid")).json()["until"] == until
+    spent = (await working.get("/upstreams/paid")).json()
+    assert (spent["state"], spent["until"], spent["why"]) == ("closed", until, f"its budget of {BUDGET} is spent")
     changes = (await working.get("/upstreams/paid/history")).json()["items"]
     assert changes[0]["to"] == "spent"
     shared = (await working.get("/upstreams/shared")).json()
     assert shared["budget_per_user"] == {"dollars": 1.0, "per": YEAR.total_seconds()}
+
+
+async def test_why_an_upstream_is_held_is_its_budget_beside_what_opened_it_and_never_while_it_is_off(
+    working: httpx2.AsyncClient, app: Tidegate
+) -> None:
+    for _ in range(2):
+        await run(working, app, "paid")
+    await app.system.upstreams.keeper.flush("upstream:paid")
+    whys = {}
+    for word in ("open", "closed", "off"):
+        answer = await working.put("/upstreams/paid/override", json={"state": word})
+        whys[word] = answer.json()["why"]
+    spent = f"its budget of {BUDGET} is spent"
+    assert whys == {"open": spent, "closed": spent, "off": ""}
+    upstreams = app.system.upstreams
+    await upstreams.override("upstream:paid", None, author="ada")
+    for _ in range(6):
+        upstreams.failed(Call(upstream="paid"), Fault.DOWN, timedelta(0), None)
+    await upstreams.keeper.flush("upstream:paid")
+    shown = (await working.get("/upstreams/paid")).json()
+    assert (shown["state"], shown["why"]) == ("open", f"6 faults in 60 s; {spent}")
 
 
 async def test_prometheus_is_told_what_is_spent_and_of_how_much(working: httpx2.AsyncClient, app: Tidegate) -> None:

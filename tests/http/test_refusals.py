@@ -98,3 +98,11 @@ async def test_a_query_that_makes_no_sense_is_refused_by_name(
 ) -> None:
     response = await shared.get("/jobs", params={name: value})
     assert fields(problem(response, 422, "invalid-input")) == [name]
+
+
+async def test_what_is_no_time_is_told_in_plain_words(shared: httpx2.AsyncClient) -> None:
+    asked = await shared.get("/dead-letters", params={"created_from": "yesterday"})
+    posted = await shared.post("/jobs", json={"type": "echo", "run_at": "yesterday"})
+    for refused in (asked, posted):
+        [fault] = refused.json()["errors"]
+        assert fault["message"].startswith("write it like 2026-01-31T12:00:00Z")

@@ -73,7 +73,9 @@ async def test_another_sites_page_changes_nothing_by_a_session(
     locked: httpx2.AsyncClient, said: dict[str, str]
 ) -> None:
     await _login(locked, await key(locked, Role.WRITER, "ada"))
-    problem(await locked.post("/jobs", json={"type": "echo"}, headers=said), 403, "access-denied")
+    refused = await locked.post("/jobs", json={"type": "echo"}, headers=said)
+    problem(refused, 403, "access-denied")
+    assert "send Origin: this server's own" in refused.json()["detail"]
 
 
 async def test_a_session_ends_with_its_key(locked: httpx2.AsyncClient) -> None:

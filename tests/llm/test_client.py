@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from tests.llm.calls import ANSWER, ASK, KEY, MODEL, Notes, Verdict, completion, piece, provider, quick
+from tests.llm.calls import ANSWER, ASK, KEY, MODEL, PIECES, TOTAL, Notes, Verdict, completion, piece, provider, quick
 from tests.servers.scripted import Act, Exchange, Scripted, answers, hangs, resets, scripted, streams
 from tidegate.core.fault import Fault
 from tidegate.errors import LLMError, UpstreamUnavailable
@@ -182,6 +182,29 @@ async def test_the_guard_hears_usage_of_failed_tries_too_and_the_pace_of_good_on
     assert [pace.period.total_seconds() for pace in guard.calls[1].paces] == [5.0]
     totals = llm.ledger.totals["test", MODEL]
     assert (totals.tries, totals.failed, totals.cost) == (2, 1, 120)
+
+
+@pytest.mark.parametrize(
+    ("said", "cost"),
+    [
+        ({"prompt_tokens": 10.0, "completion_tokens": 5}, 60),
+        ({"prompt_tokens": "10", "completion_tokens": 5}, 60),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": []}, 60),
+        ({"cost": "0.00007"}, 70),
+        ({"prompt_tokens": 10.5}, None),
+        ([], None),
+        ({}, None),
+        (None, None),
+    ],
+)
+async def test_a_good_answer_is_one_and_is_counted_whatever_its_usage_is(said: object, cost: int | None) -> None:
+    guard = Notes()
+    whole, parts = answers(200, completion(usage=said)), streams(*PIECES, {**TOTAL, "usage": said}, "[DONE]")
+    async with scripted(whole, parts) as server, LLM(provider(server.url), policy=quick()) as llm:
+        reply = await llm.chat(ASK, guard=guard)
+        assert "".join([part async for part in llm.stream(ASK, guard=guard)]) == ANSWER
+    assert (reply.text, reply.cost) == (ANSWER, cost)
+    assert [[usage.cost for usage in call.usages] for call in guard.calls] == [[cost], [cost]]
 
 
 async def test_a_cancelled_call_closes_its_connection() -> None:

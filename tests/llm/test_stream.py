@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 
-from tests.llm.calls import ANSWER, ASK, MODEL, PIECES, TOTAL, Notes, completion, piece, provider, quick
+from tests.llm.calls import ANSWER, ASK, MODEL, PIECES, TOTAL, USAGE, Notes, completion, piece, provider, quick
 from tests.llm.lines import Lines
 from tests.servers.scripted import (
     END,
@@ -20,9 +21,11 @@ from tests.servers.scripted import (
     scripted,
     streams,
 )
+from tidegate.clock import FakeClock
 from tidegate.core.fault import Fault
 from tidegate.errors import ConfigError, LLMError
 from tidegate.llm import LLM, Ledger, Policy, Usage
+from tidegate.llm.trying import Course, Watch
 
 GOOD = streams(*PIECES, TOTAL, "[DONE]")
 
@@ -189,6 +192,30 @@ async def test_a_stream_that_is_left_without_a_block_is_closed_too() -> None:
             break
         async with asyncio.timeout(5):
             await gone.wait()
+
+
+async def test_what_was_used_counts_though_the_reader_leaves_early() -> None:
+    guard, used = Notes(), piece("canary") | {"usage": USAGE}
+    async with (
+        scripted(streams(used, *PIECES)) as server,
+        LLM(provider(server.url), policy=quick()) as llm,
+        llm.stream(ASK, guard=guard) as stream,
+    ):
+        await anext(aiter(stream))
+    assert [usage.cost for usage in guard.calls[0].usages] == [60]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), ValueError("a bug"), TimeoutError(), None])
+async def test_what_was_used_counts_once_however_the_try_ends(error: BaseException | None) -> None:
+    guard, ledger = Notes(), Ledger()
+    watch = Watch(provider("http://127.0.0.1:1/v1"), ledger, FakeClock())
+    with nullcontext() if error is None else pytest.raises((type(error), LLMError)):
+        async with watch.trying(Course(quick()), guard) as one:
+            one.usage = Usage(input_tokens=10, cost=60)
+            if error is not None:
+                raise error
+    assert [usage.cost for usage in guard.calls[0].usages] == [60]
+    assert ledger.totals["test", MODEL].cost == 60
 
 
 async def test_a_cancelled_reader_closes_the_connection() -> None:

@@ -1,5 +1,6 @@
 """Requests as providers take them, answers as they give them."""
 
+import json
 from decimal import Decimal
 
 import msgspec
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from tests.llm.calls import ANSWER, ASK, MODEL, PROMPT, USAGE, Verdict, completion, piece
+from tidegate.core.budget import MOST_A_CALL
 from tidegate.core.fault import Fault
 from tidegate.errors import ConfigError
 from tidegate.llm import Form, Prices, Provider, Usage
 from tidegate.llm.assembly import Assembly
 from tidegate.llm.schema import Wanted, WantedModel, WantedSchema, strict
 from tidegate.llm.values import cost_of
-from tidegate.llm.wire import Ask, Used, body, read, usage_of
+from tidegate.llm.wire import Ask, body, read, usage_of
 
 URL = "http://127.0.0.1:1/v1"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "title": "A number!"}
@@ -106,21 +108,70 @@ def test_costs_are_rounded_up_and_cached_tokens_have_a_price_of_their_own() -> N
     assert cost_of(usage, Prices(input=Decimal("1"), output=Decimal("1"), cached=Decimal("0.1"))) == 111
 
 
+def used(said: object, prices: Prices | None = None) -> Usage | None:
+    answer = read(msgspec.json.encode({"choices": [], "usage": said}))
+    assert answer is not None
+    return usage_of(answer.usage, prices)
+
+
 def test_what_the_provider_says_of_cost_beats_the_price_table() -> None:
     prices = Prices(input=Decimal("1"), output=Decimal("1"))
-    by_table = usage_of(Used(prompt_tokens=10, completion_tokens=5), prices)
-    said = usage_of(Used(prompt_tokens=10, completion_tokens=5, cost=0.00014), prices)
+    by_table = used({"prompt_tokens": 10, "completion_tokens": 5}, prices)
+    said = used({"prompt_tokens": 10, "completion_tokens": 5, "cost": 0.00014}, prices)
     assert (by_table and by_table.cost, said and said.cost) == (15, 140)
-    assert usage_of(Used(prompt_tokens=1), None) == Usage(input_tokens=1)
-    assert usage_of(None, prices) is None
+    assert used({"prompt_tokens": 1}) == Usage(input_tokens=1)
+
+
+@pytest.mark.parametrize("said", [None, {}, [], "", 7, {"prompt_tokens": None}, {"prompt_tokens_details": {}}])
+def test_whoever_tells_neither_tokens_nor_a_cost_has_said_nothing(said: object) -> None:
+    assert used(said, Prices(input=Decimal("1"), output=Decimal("1"))) is None
+
+
+def test_an_answer_without_any_usage_is_one() -> None:
+    answer = read(msgspec.json.encode({"choices": []}))
+    assert answer is not None
+    assert usage_of(answer.usage, None) is None
+
+
+@pytest.mark.parametrize(
+    ("odd", "usage"),
+    [
+        ({"prompt_tokens": 10.0}, Usage(input_tokens=10, output_tokens=5)),
+        ({"prompt_tokens": "10"}, Usage(input_tokens=10, output_tokens=5)),
+        ({"prompt_tokens": 10.5}, Usage(output_tokens=5)),
+        ({"prompt_tokens": True}, Usage(output_tokens=5)),
+        ({"prompt_tokens": -3}, Usage(output_tokens=5)),
+        ({"prompt_tokens": 1e23}, Usage(output_tokens=5)),
+        ({"prompt_tokens": "9" * 5_000}, Usage(output_tokens=5)),
+        ({"prompt_tokens": {"n": 1}}, Usage(output_tokens=5)),
+        ({"prompt_tokens_details": []}, Usage(output_tokens=5)),
+        ({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4.0}, Usage(input_tokens=9, output_tokens=5, cached_tokens=4)),
+        ({"completion_tokens_details": {"reasoning_tokens": "2"}}, Usage(output_tokens=5, reasoning_tokens=2)),
+        ({"cost": "0.00006"}, Usage(output_tokens=5, cost=60)),
+        ({"cost": 0.00000001}, Usage(output_tokens=5, cost=1)),
+        ({"cost": 1_000_000}, Usage(output_tokens=5)),
+        ({"cost": "NaN"}, Usage(output_tokens=5)),
+        ({"cost": "1e999999999"}, Usage(output_tokens=5)),
+    ],
+)
+def test_one_odd_number_is_read_or_left_out_and_takes_no_other_along(odd: dict[str, object], usage: Usage) -> None:
+    assert used({"completion_tokens": 5, **odd}) == usage
+
+
+def test_numbers_that_no_float_can_hold_spoil_no_answer() -> None:
+    answer = read(b'{"choices":[],"usage":{"prompt_tokens":1e999,"completion_tokens":5,"cost":"\\u00e9"}}')
+    assert answer is not None
+    assert usage_of(answer.usage, None) == Usage(output_tokens=5)
 
 
 @given(st.integers() | st.none(), st.integers() | st.none(), st.floats() | st.none())
 def test_no_usage_is_negative_or_endless(prompt: int | None, output: int | None, cost: float | None) -> None:
-    found = usage_of(Used(prompt_tokens=prompt, completion_tokens=output, cost=cost), None)
-    assert found is not None
+    written = json.dumps({"usage": {"prompt_tokens": prompt, "completion_tokens": output, "cost": cost}})
+    answer = read(written.replace("Infinity", "1e999").replace("NaN", "null"))
+    assert answer is not None
+    found = usage_of(answer.usage, None) or Usage()
     assert 0 <= found.total_tokens <= 2**54
-    assert found.cost is None or 0 <= found.cost <= 10**12
+    assert found.cost is None or 0 <= found.cost <= MOST_A_CALL
 
 
 def test_texts_in_parts_and_unknown_fields_are_read() -> None:

@@ -53,6 +53,8 @@ def test_a_key_alone_may_say_who_asks_and_without_one_none_is_sent() -> None:
         ("127.0.0.1:8080", "ada", None, "like http://"),
         ("ftp://h", "ada", None, "like http://"),
         ("http://", "ada", None, "like http://"),
+        ("http://h:99999", "ada", None, "like http://"),
+        ("http://[::1", "ada", None, "like http://"),
         ("http://h", None, None, "TIDEGATE_USER"),
         ("http://h", "a\nb: secret", None, "user_id: "),
         ("http://h", "ada", "sécret", "api_key: "),

@@ -130,6 +130,13 @@ async def test_many_are_refused_whole_and_a_key_short_is_said(client: AsyncClien
     assert [job async for job in client.find(tag="whole")] == []
     with pytest.raises(InvalidInput, match="1 keys for 2 payloads"):
         await client.submit_many("echo", [{}, {}], keys=["one"])
+    with pytest.raises(InvalidInput, match="keys: give a list"):
+        await client.submit_many("echo", [{}, {}], keys="xy")
+
+
+async def test_a_time_without_a_zone_is_refused_in_plain_words(client: AsyncClient) -> None:
+    with pytest.raises(InvalidInput, match=r"^run_at: write it like 2026-01-31T12:00:00Z"):
+        await client.submit("echo", run_at=datetime(2026, 1, 31, 12))
 
 
 async def test_a_job_that_failed_says_so_and_can_be_dismissed_and_retried(client: AsyncClient) -> None:

@@ -107,6 +107,21 @@ async def _all_deliveries(client: AsyncClient, webhook_id: str) -> list[JobItem]
     return [one async for one in client.webhooks.deliveries(webhook_id)]
 
 
+async def test_a_text_is_no_list_of_what_a_webhook_hears_of(client: AsyncClient) -> None:
+    for asked in (
+        client.webhooks.create("https://93.184.216.34/hook", "failed"),
+        client.webhooks.change(UNKNOWN_HOOK, events="failed"),
+    ):
+        with pytest.raises(InvalidInput, match=r"^events: give a list"):
+            await asked
+    for asked in (
+        client.webhooks.create("https://93.184.216.34/hook", ["failed"], types="greet"),
+        client.webhooks.change(UNKNOWN_HOOK, types="greet"),
+    ):
+        with pytest.raises(InvalidInput, match=r"^types: give a list"):
+            await asked
+
+
 async def test_a_webhook_is_changed_disabled_and_given_a_new_secret(client: AsyncClient) -> None:
     made = await client.webhooks.create("https://93.184.216.34/hook")
     assert (made.events, made.types, made.description) == (["succeeded", "failed", "cancelled"], [], "")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from tidegate import JobFunction, JobQuery, Tidegate, TidegateError, load
-from tidegate.errors import IdempotencyConflict, InvalidInput
+from tidegate.errors import ConfigError, IdempotencyConflict, InvalidInput
 
 Untyped: TypeAlias = Callable[..., Awaitable[object]]
 """A verb as a caller without a type checker sees it."""
@@ -93,3 +93,19 @@ async def test_a_job_known_by_its_id_has_a_handle(opened: Tidegate, double: JobF
     assert await opened.handle(submitted.id).result(timeout=10) == 8
     with pytest.raises(TidegateError, match="no job"):
         await opened.handle("01a2").status()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("limit", "3", "limit must be a whole number, not '3'"),
+        ("limit", True, "limit must be a whole number, not True"),
+        ("per_minute", "60", "per_minute must be a number, not '60'"),
+    ],
+)
+def test_an_upstreams_option_of_the_wrong_kind_is_refused_by_name(
+    app: Tidegate, option: str, value: object, said: str
+) -> None:
+    declare: Callable[..., object] = app.upstream
+    with pytest.raises(ConfigError, match=f"upstream 'x': {said}"):
+        declare("x", **{option: value})

@@ -65,3 +65,17 @@ def test_a_short_administrators_key_is_told_how_long_it_must_be_and_how_to_make_
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     monkeypatch.setenv("TIDEGATE_ADMIN_KEY", made.stdout.strip())
     assert load().admin_key is not None
+
+
+@pytest.mark.parametrize("name", ["TIDEGATE_QUEUES", "TIDEGATE_LLM_PRICES"])
+def test_a_setting_that_is_no_json_is_named_and_shown_in_a_form_that_is_taken(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "gpt=1")
+    with pytest.raises(ConfigError) as refused:
+        load()
+    told = str(refused.value)
+    assert told.startswith(f"{name}: give JSON, as in {name}='")
+    assert "gpt" not in told
+    monkeypatch.setenv(name, told.partition("='")[2].removesuffix("'"))
+    load()

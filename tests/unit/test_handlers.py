@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from tidegate.context import Context
 from tidegate.core.job import PAYLOAD_LIMIT, Lane
@@ -225,6 +226,26 @@ def test_a_refusal_does_not_repeat_what_was_sent() -> None:
     with pytest.raises(InvalidInput) as caught:
         _registered(with_payload).check(b'{"number": "secret"}')
     assert "secret" not in str(caught.value)
+
+
+def _even(number: int) -> int:
+    if number % 2:
+        raise ValueError("give an even number")
+    return number
+
+
+class Pairs(BaseModel):
+    number: Annotated[int, AfterValidator(_even)]
+
+
+async def with_own_check(payload: Pairs) -> int:
+    return payload.number
+
+
+def test_what_a_payloads_own_check_says_is_told_in_its_words() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        _registered(with_own_check).check(b'{"number": 3}')
+    assert str(refused.value) == "payload.number: give an even number"
 
 
 def test_a_payload_over_its_limit_is_refused_unread() -> None:

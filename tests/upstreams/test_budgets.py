@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -11,18 +11,45 @@ import msgspec
 import pytest
 
 from tests.upstreams.paid import DOLLAR, YEAR, Usage, calls, on_memory, paid_house, policies, process, spending
+from tests.upstreams.shells import Process
 from tests.worker.house import QUICK, STORES, House, eventually, open_house, url_of
+from tidegate.clock import SystemClock, token
 from tidegate.context import Context
 from tidegate.core.budget import Budget
-from tidegate.core.job import Phase, Status
+from tidegate.core.fairness import Turn
+from tidegate.core.job import Owner, Phase, Status
 from tidegate.core.lifecycle import phase
 from tidegate.core.rules import API
 from tidegate.core.upstream import Override, Upstream
+from tidegate.core.verbs import ClaimRequest
 from tidegate.core.waiting import wait_reason
 from tidegate.errors import ConfigError, OutOfBudget
 from tidegate.telemetry.events import UpstreamChanged
 from tidegate.upstreams import Policies, UpstreamOptions, declared
 from tidegate.upstreams.board import decode, encode
+
+
+class Wrong(SystemClock):
+    """A machine's clock that is off by so much."""
+
+    def __init__(self, off: timedelta) -> None:
+        self._off = off
+
+    def now(self) -> datetime:
+        """The machine's idea of the present."""
+        return super().now() + self._off
+
+
+async def _taken(house: House) -> int:
+    """How many calls a worker may take now."""
+    request = ClaimRequest(
+        owner=Owner("worker"),
+        turns=(Turn(queue="default", quota=9),),
+        types=frozenset({"call"}),
+        limit=9,
+        lease_for=timedelta(seconds=60),
+    )
+    return len((await house.engine.claim(request, token())).leases)
 
 
 @pytest.fixture(params=STORES)
@@ -79,6 +106,23 @@ async def test_whoever_raises_the_budget_opens_the_gate_at_once(house: House) ->
         await house.worker_on(replace(house.runtime, upstreams=richer.health))
         assert (await house.ended(waits, within=30)).attempts == 1
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+async def test_a_process_that_begins_with_a_wrong_clock_reopens_no_spent_budget(house: House, days: int) -> None:
+    made, known = calls(house, "call", 1), policies(Budget(1, timedelta(days=1)))
+    async with process(house, known) as spender:
+        worker = await house.worker_on(replace(house.runtime, upstreams=spender.health))
+        await house.ended(await house.submit("call"), within=30)
+        await spender.tell("paid")
+        assert spender.known("paid").spending.micros == DOLLAR
+        await house.stop(worker)
+    waits, wrong = await house.submit("call"), Process(house.engine, Wrong(timedelta(days=days)), known)
+    await wrong.health.keeper.refresh()
+    await wrong.health.keeper.declare()
+    await wrong.health.keeper.bound("upstream:paid")
+    assert not await _taken(house)
+    assert ((await house.look(waits)).status, len(made)) == (Status.QUEUED, 1)
 
 
 @on_memory
@@ -168,6 +212,55 @@ async def test_what_nobody_knows_the_price_of_is_said_once_in_the_log(
         "upstream:paid has a budget, but what its calls cost is not known: give prices"
     ]
     assert spending(house) == 0
+
+
+@on_memory
+async def test_whatever_a_handler_says_of_cost_its_run_goes_on_and_one_absurd_word_shuts_nothing(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def call(ctx: Context) -> None:
+        for cost in (10**400, 10**400, float("inf"), float("nan"), 0.4, 0.4):
+            async with ctx.upstream("paid") as one:
+                one.spent(replace(Usage(None, input_tokens=10**400), cost=cast("int", cost)))
+
+    house.job("call", call, upstream="paid")
+    await house.worker()
+    job = await house.submit("call")
+    assert (await house.ended(job)).status is Status.SUCCEEDED
+    await house.system.upstreams.budgets.close()
+    assert spending(house) == 2  # each is rounded up
+    assert [record.message for record in caplog.records if "upstream:paid" in record.message] == [
+        "a call to upstream:paid that is said to cost more than $1,000.00 does not count",
+        "upstream:paid has a budget, but what its calls cost is not known: give prices",
+    ]
+    entries = await house.system.client.spent(await house.look(job))
+    assert [entry.cost for entry in entries] == [None, None, None, None, 1, 1]
+
+
+@on_memory
+async def test_a_run_that_says_of_cost_what_is_no_number_ends_without_an_account(house: House) -> None:
+    async def call(ctx: Context) -> None:
+        async with ctx.upstream("free") as one:
+            one.spent(Usage(cast("int", "0.10")))
+
+    house.job("call", call, upstream="free")
+    await house.worker()
+    job = await house.submit("call")
+    assert (await house.ended(job)).status is Status.SUCCEEDED
+    assert await house.system.client.spent(await house.look(job)) == []
+
+
+async def test_an_operator_s_reset_lets_as_much_be_spent_again(house: House) -> None:
+    calls(house, "call", 1)
+    await house.worker(replace(QUICK, slots=1))
+    await house.ended(await house.submit("call"), within=30)
+    await eventually(lambda: spending(house) == DOLLAR)
+    waits = await house.submit("call")
+    await asyncio.sleep(0.1)
+    assert (await house.look(waits)).status is Status.QUEUED
+    await house.system.upstreams.reset("upstream:paid", author="ada")
+    assert (await house.ended(waits, within=30)).status is Status.SUCCEEDED
+    await eventually(lambda: spending(house) == DOLLAR)
 
 
 def test_what_is_no_budget_is_refused_where_it_is_declared() -> None:

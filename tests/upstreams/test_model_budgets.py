@@ -133,3 +133,25 @@ async def test_tries_that_failed_are_paid_for_too(tmp_path: Path) -> None:
         health = house.system.upstreams
         await eventually(lambda: health.upstream("upstream:dear").spending.until is not None)
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("said", [None, {}, {"prompt_tokens": 1e23}, {"cost": 1_000_000}])
+async def test_that_a_provider_does_not_say_what_calls_cost_is_told_once_and_shuts_nothing(
+    said: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        opened("memory", tmp_path) as house,
+        scripted(answers(200, completion(usage=said))) as server,
+        model(server.url, "dear") as llm,
+    ):
+
+        async def ask(ctx: Context) -> str:
+            return (await llm.chat(ASK, guard=ctx)).text
+
+        house.job("ask", ask, upstream="dear")
+        await house.worker(replace(QUICK, slots=1))
+        for job in await house.all_ended(await house.submit_many("ask", 3), within=30):
+            assert (job.status, job.attempts) == (Status.SUCCEEDED, 1)
+    assert [record.message for record in caplog.records if "budget" in record.message] == [
+        "upstream:dear has a budget, but what its calls cost is not known: give prices"
+    ]

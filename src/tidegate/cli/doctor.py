@@ -16,6 +16,7 @@ from tidegate.artifacts import open_artifacts
 from tidegate.artifacts.settings import Folder, place
 from tidegate.cli import EXIT_FAILED
 from tidegate.cli.service import Running, missing, running
+from tidegate.cli.variables import unknown
 from tidegate.config import Settings, load
 from tidegate.engines import open_engine, shown
 from tidegate.errors import StoreOwned, TidegateError
@@ -77,11 +78,17 @@ async def _examine() -> list[Check]:
     # Not last: a thread of the artifact store that still hands its answer over would abort the end of the process.
     artifacts = await _checked("artifacts", lambda: _artifacts(settings))
     return [
-        Check("settings", State.OK, f"data in {settings.data_dir.absolute()}"),
+        _settings(settings),
         await _checked("engine", lambda: _engine(settings, server)),
         artifacts,
         await _checked("server", lambda: _server(settings, server)),
     ]
+
+
+def _settings(settings: Settings) -> Check:
+    strange = unknown()
+    detail = "; ".join([f"data in {settings.data_dir.absolute()}", *strange])
+    return Check("settings", State.WARN if strange else State.OK, detail)
 
 
 async def _checked(name: str, look: Callable[[], Awaitable[tuple[State, str]]]) -> Check:

@@ -14,7 +14,7 @@ from tidegate.cli import EXIT_FAILED
 from tidegate.cli.display import Watch, details, row_of, table
 from tidegate.cli.service import Service, reach
 from tidegate.clock import SystemClock
-from tidegate.errors import InvalidInput, ResultTimeout
+from tidegate.errors import EngineUnavailable, InvalidInput, RateLimited, ResultTimeout, ServiceError, TidegateError
 
 POLLS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between looks at a job that is waited for; the last repeats."""
@@ -200,16 +200,21 @@ async def _body(job_type: str, order: Order, service: Service) -> dict[str, obje
 
 def _payload(text: str) -> dict[str, object]:
     try:
-        if text == "-":
-            text = sys.stdin.read()
-        elif text.startswith("@"):
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        payload = json.loads(text)
-    except (OSError, ValueError) as exc:
+        payload = json.loads(_read(text))
+    except OSError as exc:
+        raise InvalidInput("payload", f"{text.removeprefix('@')} can't be read: {exc.strerror}") from exc
+    except ValueError as exc:
         raise InvalidInput("payload", f"it is no JSON: {exc}") from exc
     if not isinstance(payload, dict):
         raise InvalidInput("payload", "it must be a JSON object")
     return payload
+
+
+def _read(text: str) -> str:
+    """The text itself, or what it names."""
+    if text == "-":
+        return sys.stdin.read()
+    return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
 
 
 async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool) -> int:
@@ -228,22 +233,35 @@ async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool)
 
 
 async def ended(service: Service, job_id: str, timeout: float, *, quiet: bool) -> Mapping[str, object]:
-    """The status of a job once it has ended, its progress shown until then; raises ResultTimeout."""
+    """The status of a job once it has ended, its progress shown until then.
+
+    Raises ResultTimeout, and what the first look raises. Later looks may fail: a server that restarts meanwhile has not
+    lost the job. What the last one met is raised.
+    """
     clock = SystemClock()
-    deadline = clock.monotonic() + timeout
-    polls = iter(POLLS)
-    poll = next(polls)
+    deadline, polls = clock.monotonic() + timeout, iter(POLLS)
+    poll, trouble = next(polls), None
     with Watch(job_id, quiet=quiet) as watch:
-        while True:
-            status = await service.get(f"/jobs/{job_id}/status")
-            watch.show(status)
-            if status["status"] in ("succeeded", "failed", "cancelled"):
-                return status
+        status = await service.get(f"/jobs/{job_id}/status")
+        while status["status"] not in ("succeeded", "failed", "cancelled"):
+            watch.show({**status, "wait_reason": str(trouble)} if trouble else status)
             left = deadline - clock.monotonic()
             if left <= 0:
-                raise ResultTimeout(job_id, str(status["status"]))
+                raise trouble or ResultTimeout(job_id, str(status["status"]))
             await asyncio.sleep(min(poll, left))
             poll = min(next(polls, poll), 1.0 if status.get("progress") else 15.0)
+            looked = await _looked(service, job_id)
+            status, trouble = (status, looked) if isinstance(looked, TidegateError) else (looked, None)
+        watch.show(status)
+    return status
+
+
+async def _looked(service: Service, job_id: str) -> Mapping[str, object] | TidegateError:
+    """How the job stands now, or why nobody can tell just now."""
+    try:
+        return await service.get(f"/jobs/{job_id}/status")
+    except (ServiceError, EngineUnavailable, RateLimited) as trouble:
+        return trouble
 
 
 def print_json(value: object) -> None:

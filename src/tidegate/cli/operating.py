@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.cli.service import reach
+from tidegate.cli.service import Service, reach
 from tidegate.config import Duration
 from tidegate.core.text import check_name
 from tidegate.errors import InvalidInput
@@ -46,21 +46,25 @@ Last = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked of the API."""
+    """What is asked of the API. `doubt` is asked before it; what it answers is said on stderr once all went well."""
 
     method: str
     path: str
     body: Item | None = None
+    doubt: Callable[[Service], Awaitable[str]] | None = None
 
 
 def asked(desk: Desk, call: Call, show: Callable[[Item], None], *, making: bool = False) -> int:
     """Ask, and show the answer, or print it as JSON. With `making`, an embedded store that is missing is made."""
 
-    async def run() -> Item:
+    async def run() -> tuple[Item, str]:
         async with reach(desk.url, desk.user, making=making) as service:
-            return await service.call(call.method, call.path, call.body)
+            doubt = await call.doubt(service) if call.doubt else ""
+            return await service.call(call.method, call.path, call.body), doubt
 
-    answer = asyncio.run(run())
+    answer, doubt = asyncio.run(run())
+    if doubt:
+        sys.stderr.write(f"tidegate: {doubt}\n")
     if desk.as_json:
         sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2) + "\n")
     else:
@@ -71,6 +75,15 @@ def asked(desk: Desk, call: Call, show: Callable[[Item], None], *, making: bool 
 def place(kind: str, name: str) -> str:
     """The path of one thing of a kind; raises InvalidInput for what can't be its name."""
     return f"/{kind}s/{check_name(kind, name)}"
+
+
+async def known(service: Service, path: str) -> bool:
+    """Whether there is such a thing yet: some can be spoken of before."""
+    try:
+        await service.get(path)
+    except InvalidInput:
+        return False
+    return True
 
 
 def lasting(last: str | None) -> Mapping[str, float]:

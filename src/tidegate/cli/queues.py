@@ -4,7 +4,23 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from tidegate.cli.operating import Board, Call, Desk, Item, Last, asked, facts, items, lasting, place, plain, say, when
+from tidegate.cli.operating import (
+    Board,
+    Call,
+    Desk,
+    Item,
+    Last,
+    asked,
+    facts,
+    items,
+    known,
+    lasting,
+    place,
+    plain,
+    say,
+    when,
+)
+from tidegate.cli.service import Service
 
 BOARD: Final = Board(
     columns=("queue", "state", "resumes (UTC)", "ready", "waiting", "running", "dead letters", "why"),
@@ -27,12 +43,25 @@ def show_queue(name: Name, /, *, desk: Desk | None = None) -> int:
 
 def pause(name: Name, /, *, last: Last = None, desk: Desk | None = None) -> int:
     """Let none of a queue's jobs start; running ones go on."""
-    return asked(desk or Desk(), Call("POST", f"{place('queue', name)}/pause", lasting(last)), _say)
+    path = place("queue", name)
+
+    async def doubt(service: Service) -> str:
+        return "" if await _named(service, name, path) else f"queue {name}: no job or worker has named it yet"
+
+    return asked(desk or Desk(), Call("POST", f"{path}/pause", lasting(last), doubt), _say)
 
 
 def resume(name: Name, /, *, desk: Desk | None = None) -> int:
     """Let a queue's jobs start again, a few at first."""
     return asked(desk or Desk(), Call("POST", f"{place('queue', name)}/resume"), _say)
+
+
+async def _named(service: Service, name: str, path: str) -> bool:
+    """Whether a job, a worker or an operator has spoken of the queue."""
+    if await known(service, path):
+        return True
+    queues = [worker.get("queues") for worker in items(await service.get("/workers"))]
+    return any(name in served for served in queues if isinstance(served, list))
 
 
 def _show_all(answer: Item) -> None:

@@ -20,7 +20,7 @@ from tidegate.config import Settings, load
 from tidegate.core.problem_kinds import USER_MISSING
 from tidegate.engines import file_of, shown
 from tidegate.errors import ConfigError, InvalidInput, ServiceError, TidegateError, Unauthenticated
-from tidegate.sdk.connecting import answer
+from tidegate.sdk.connecting import API_KEY, answer, check_url, plain
 from tidegate.sdk.exchange import Request
 from tidegate.sdk.problems import error_of, problem_of
 
@@ -134,23 +134,35 @@ def _asker(user_id: str | None, *, keyed: bool) -> Mapping[str, str]:
 
 
 def _header(user_id: str) -> str:
-    if not (user_id.isascii() and user_id.isprintable() and 1 <= len(user_id) <= LONGEST_USER):
-        raise InvalidInput("user", f"1 to {LONGEST_USER} printable ASCII characters (--user, TIDEGATE_USER)")
+    well = user_id.isascii() and user_id.isprintable() and user_id == user_id.strip()
+    if not (well and 1 <= len(user_id) <= LONGEST_USER):
+        allowed = f"1 to {LONGEST_USER} printable ASCII characters, no space first or last"
+        raise InvalidInput("user", f"{allowed} (--user, TIDEGATE_USER)")
     return user_id
 
 
 def _key() -> Mapping[str, str]:
-    key = os.environ.get("TIDEGATE_API_KEY", "")
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    key = os.environ.get(API_KEY, "")
+    return {"Authorization": f"Bearer {plain(API_KEY, key)}"} if key else {}
+
+
+def _checked(url: str) -> str:
+    try:
+        check_url(url)
+    except ConfigError as exc:
+        raise ConfigError(f"{exc} (--url, TIDEGATE_URL)") from exc
+    return url
 
 
 @asynccontextmanager
 async def reach(url: str | None, user_id: str | None, *, making: bool = False) -> AsyncIterator[Service]:
     """The service at `url`, at the running server of this data folder, or in this process.
 
-    Who only looks finds a store or a ConfigError; with `making`, an embedded store that is missing is made.
+    Raises ConfigError for an address or a key that can't be. Who only looks finds a store or a
+    ConfigError; with `making`, an embedded store that is missing is made.
     """
-    address = url or os.environ.get("TIDEGATE_URL") or _beside(load())
+    named = url or os.environ.get("TIDEGATE_URL")
+    address = _checked(named) if named else _beside(load())
     key = _key() if address else {}
     headers = {**_asker(user_id, keyed=bool(key)), **key}
     if address:

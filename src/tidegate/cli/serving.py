@@ -14,12 +14,13 @@ import uvloop
 from cyclopts import Parameter
 
 from tidegate.app import Tidegate
+from tidegate.cli.variables import unknown
 from tidegate.config import Settings, load
 from tidegate.core.budget import Budget
 from tidegate.core.retry import Exponential
 from tidegate.core.rules import LLM, CountRule
 from tidegate.engines import open_engine, shown
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, InvalidInput
 from tidegate.jobs import builtin
 from tidegate.jobs.models import ModelSettings
 from tidegate.wiring import observe
@@ -37,6 +38,7 @@ def serve(
     """Serve the HTTP API, with an embedded worker, until SIGTERM or Ctrl-C."""
     from tidegate.http.server import serve as serve_http
 
+    _check_port("--port", port)
     given = {name: value for name, value in (("app", app), ("host", host), ("port", port)) if value not in ("", None)}
     settings = load(**given)
     served = application(settings)
@@ -53,6 +55,7 @@ def work(
     ] = None,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; a second signal gives them back at once."""
+    _check_port("--metrics-port", metrics_port)
     given = {name: value for name, value in (("app", app), ("metrics_port", metrics_port)) if value not in ("", None)}
     settings = load(**given)
     served = application(settings)
@@ -63,6 +66,12 @@ def work(
     from tidegate.http.watching.serving import watch
 
     uvloop.run(watch(served, settings))
+
+
+def _check_port(flag: str, port: int | None) -> None:
+    """Raise InvalidInput by the flag's name: a setting's would be that of its variable."""
+    if port is not None and not 0 <= port <= 65535:
+        raise InvalidInput(flag, "0 to 65535")
 
 
 async def _work(served: Tidegate) -> None:
@@ -90,6 +99,9 @@ async def _work(served: Tidegate) -> None:
 def application(settings: Settings) -> Tidegate:
     """The application that settings name, with its logs set up, or the one with the built-in job types."""
     emit = observe(settings)
+    strange = unknown()
+    if strange:
+        structlog.get_logger().warning("settings.unknown", found=strange)
     _check_engine(settings)
     if not settings.app:
         served = Tidegate(settings, emit=emit)

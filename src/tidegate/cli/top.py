@@ -99,7 +99,7 @@ def summary(glance: Glance) -> str:
     ready, running, dead = (_total(glance.queues, name) for name in ("ready", "running", "dead_letters"))
     live = [item for item in glance.workers if workers.live(item)]
     busy, slots = _total(live, "running"), _total(live, "slots")
-    shut = sum(item.get("state") != "closed" for item in glance.upstreams)
+    shut = sum(upstreams.standing(item) != "closed" for item in glance.upstreams)
     jobs = f"ready {ready} · running {running} · dead letters {dead}"
     return f"{jobs} · workers {len(live)} · busy slots {busy} of {slots} · upstreams not closed {shut}"
 

@@ -4,13 +4,29 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from tidegate.cli.operating import Board, Call, Desk, Item, Last, asked, facts, items, lasting, place, plain, say, when
+from tidegate.cli.operating import (
+    Board,
+    Call,
+    Desk,
+    Item,
+    Last,
+    asked,
+    facts,
+    items,
+    known,
+    lasting,
+    place,
+    plain,
+    say,
+    when,
+)
+from tidegate.cli.service import Service
 from tidegate.core.budget import MICROS, money
 from tidegate.core.upstream import Override
 
 BOARD: Final = Board(
     columns=("upstream", "state", "until (UTC)", "limit", "running", "waiting", "faults", "spent", "override", "why"),
-    colours={"closed": "green", "half_open": "yellow", "open": "red"},
+    colours={"closed": "green", "half_open": "yellow", "open": "red", "spent": "red"},
     empty="no upstream is declared, and none has failed yet",
 )
 CHANGES: Final = Board(
@@ -63,8 +79,13 @@ def reset(name: Name, /, *, desk: Desk | None = None) -> int:
 
 
 def _override(name: str, word: Override, last: str | None, desk: Desk | None) -> int:
-    body = {"state": word.value, **lasting(last)}
-    return asked(desk or Desk(), Call("PUT", f"{place('upstream', name)}/override", body), _say)
+    path, body = place("upstream", name), {"state": word.value, **lasting(last)}
+
+    async def doubt(service: Service) -> str:
+        unheard = f"upstream {name}: none of that name is declared here, and none has failed yet"
+        return "" if await known(service, path) else unheard
+
+    return asked(desk or Desk(), Call("PUT", f"{path}/override", body, doubt), _say)
 
 
 def _show_all(answer: Item) -> None:
@@ -74,8 +95,17 @@ def _show_all(answer: Item) -> None:
 def row(item: Item) -> list[str]:
     """One upstream as a table row."""
     counts = [plain(item.get(name)) for name in ("limit", "running", "waiting", "faults")]
-    why = plain(item.get("why")) if item.get("state") != "closed" else ""
-    return [plain(item.get("name")), plain(item.get("state")), _end(item), *counts, _spent(item), _word(item), why]
+    why = plain(item.get("why")) if standing(item) != "closed" else ""
+    return [plain(item.get("name")), standing(item), _end(item), *counts, _spent(item), _word(item), why]
+
+
+def standing(item: Item) -> str:
+    """Its state; "spent" where the breaker is closed, and yet its budget lets no job through."""
+    state, budget = plain(item.get("state")), item.get("budget")
+    if state != "closed" or not item.get("until") or not isinstance(budget, dict):
+        return state
+    spent, dollars = (float(str(budget[part])) * MICROS for part in ("spent", "dollars"))
+    return "spent" if round(spent) >= int(dollars) else state
 
 
 def _spent(item: Item) -> str:
@@ -92,9 +122,12 @@ def _end(item: Item) -> str:
 
 
 def _word(item: Item) -> str:
-    """An operator's word, and whose it is."""
+    """An operator's word, whose it is, and until when it holds where that has an end."""
     given = item.get("override")
-    return f"{plain(given.get('state'))} by {plain(given.get('author'))}" if isinstance(given, dict) else ""
+    if not isinstance(given, dict):
+        return ""
+    end = f" until {when(given['until'])}" if given.get("until") else ""
+    return f"{plain(given.get('state'))} by {plain(given.get('author'))}{end}"
 
 
 def _show_changes(answer: Item) -> None:
@@ -107,8 +140,18 @@ def _change(item: Item) -> list[str]:
 
 
 def _say(item: Item) -> None:
-    until, limit = _end(item), item.get("limit")
-    end = f" until {until}" if until else ""
-    flow = f", {limit} at a time for now" if limit is not None and item.get("state") == "closed" else ""
+    limit = item.get("limit")
+    flow = f", {limit} at a time for now" if limit is not None and standing(item) == "closed" else ""
     word = f" ({_word(item)})" if _word(item) else ""
-    say(f"{plain(item.get('name'))} is {plain(item.get('state'))}{end}{flow}{word}")
+    say(f"{plain(item.get('name'))} is {plain(item.get('state'))}{_held(item)}{flow}{word}")
+
+
+def _held(item: Item) -> str:
+    """Until when it lets no job through; a breaker that is closed is not what ends then."""
+    until = _end(item)
+    match standing(item):
+        case "spent":
+            return f", but {plain(item.get('why'))} until {until}"
+        case "closed" if until:
+            return f", but nothing may start before {until}"
+    return f" until {until}" if until else ""

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from tidegate.core.adaptive import calmed, counted, cut, faded, grown, recent, restarted
 from tidegate.core.billing import billed
+from tidegate.core.budget import forgotten
 from tidegate.core.fault import REACTIONS, Fault
 from tidegate.core.rules import Rules
 from tidegate.core.upstream import (
@@ -114,8 +115,12 @@ def _opened(upstream: Upstream, until: datetime, why: str, present: Present) -> 
 
 
 def reset(upstream: Upstream, rules: Rules, present: Present, author: str) -> Upstream:
-    """Closed by an operator: no former word and no Retry-After holds; it ramps up as after a probe that succeeded."""
-    return _closed(replace(upstream, override=None, gate_until=None), rules, present, "reset", author)
+    """Closed by an operator: no former word and no Retry-After holds, and nothing is spent of its budget.
+
+    It ramps up as after a probe that succeeded.
+    """
+    cleared = replace(upstream, override=None, gate_until=None, spending=forgotten(upstream.spending))
+    return _closed(cleared, rules, present, "reset", author)
 
 
 def _closed(upstream: Upstream, rules: Rules, present: Present, why: str, author: str = "") -> Upstream:

@@ -7,6 +7,7 @@ days, hours and weeks are those of the calendar, and everybody knows when there 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from math import ceil
 from typing import Final
 
 from tidegate.errors import ConfigError
@@ -21,6 +22,9 @@ SHORTEST: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(days=366)
 LEAST: Final = Decimal("0.000001")
 MOST: Final = Decimal(1_000_000_000)
+
+MOST_A_CALL: Final = 1_000 * MICROS
+"""What one call may cost: whoever says more is mistaken, and one such word must not shut a gate for a year."""
 
 MOST_RECEIPTS: Final = 32
 """Newest amounts of which it is remembered that they were counted."""
@@ -48,6 +52,10 @@ class Budget:
         amount = _amount(self.dollars)
         if amount is None or not LEAST <= amount <= MOST:
             raise ConfigError(f"a budget must be between ${LEAST} and ${MOST:,}, not {self.dollars}")
+        if not isinstance(self.per, timedelta):
+            raise ConfigError(
+                f"per, the window of a budget, must be a timedelta, as timedelta(days=1), not {self.per!r}"
+            )
         if not SHORTEST <= self.per <= LONGEST:
             raise ConfigError(f"the window of a budget must last between 1 s and 366 days, not {self.per}")
         object.__setattr__(self, "dollars", amount)
@@ -90,6 +98,19 @@ def money(micros: int) -> str:
     """
     exact = f"${Decimal(micros).scaleb(-6):,.6f}"
     return exact[:-4] + exact[-4:].rstrip("0")
+
+
+def counted(cost: float | None) -> int | None:
+    """What counts of a call's cost: whole micros, rounded up, none below zero.
+
+    None where nobody knows it, or where no call costs so much.
+
+    >>> counted(0.4), counted(None), counted(1e12)
+    (1, None, None)
+    """
+    if cost is None or not cost <= MOST_A_CALL:  # NaN is not, either
+        return None
+    return ceil(max(cost, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +158,8 @@ def held(spending: Spending, budget: Budget | None, now: datetime) -> Spending:
     """As the budget has it that holds now: one that was raised lets more be spent at once."""
     until = None if budget is None else spent_out(spending, budget, now)
     return spending if until == spending.until else replace(spending, until=until)
+
+
+def forgotten(spending: Spending) -> Spending:
+    """Nothing spent; amounts that were counted are still known, so that none of them counts again."""
+    return Spending(receipts=spending.receipts)

@@ -11,6 +11,11 @@ def storable(text: str, limit: int) -> str:
     return text[:limit].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
+def plainly(message: str) -> str:
+    """What a validator says, without the words that Pydantic puts before it."""
+    return message.removeprefix("Value error, ")
+
+
 def check_name(field_name: str, name: str) -> str:
     """A name of a job type, queue or upstream: lower case letters, digits and `_ . : -`, 1 to 128 of them."""
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789_.:-")

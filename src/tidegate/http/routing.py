@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from tidegate.core.idempotency import JSON
+from tidegate.core.text import plainly
 from tidegate.errors import TidegateError
 from tidegate.http import problems
 from tidegate.http.envelope import Envelope
@@ -152,5 +153,5 @@ def _cause(exc: HTTPException) -> Exception:
 
 def _invalid(exc: RequestValidationError) -> Refusal:
     """Parameters that don't fit; where they stand (query, path) is no part of a field's name."""
-    faults = [(".".join(str(part) for part in fault["loc"][1:]), str(fault["msg"])) for fault in exc.errors()]
+    faults = [(".".join(str(part) for part in fault["loc"][1:]), plainly(str(fault["msg"]))) for fault in exc.errors()]
     return problems.invalid(faults)

@@ -24,7 +24,7 @@ class Call(Protocol):
         ...
 
     def spent(self, usage: Usage) -> None:
-        """What the try used, where the provider said so: also of tries that failed."""
+        """What the try used, where the provider said so: also of tries that failed. A success is told without, too."""
         ...
 
 

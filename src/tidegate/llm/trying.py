@@ -83,6 +83,7 @@ class Watch:
             else:
                 self._succeeded(one)
             finally:
+                self._count(one)
                 self._ledger.add(self._tried(one))
 
     def touched(self, one: Running) -> None:
@@ -107,16 +108,17 @@ class Watch:
         one.fault, one.status = error.code, error.status_code or one.status
         if error.retry_after is not None:
             one.call.hint(error.retry_after, None)
-        if one.usage is not None:
-            one.call.spent(one.usage)
 
     def _succeeded(self, one: Running) -> None:
         usage = one.usage or Usage()
         pace = said.pace(one.headers, self._clock.now(), usage.total_tokens)
         if pace is not None:
             one.call.hint(None, pace)
-        if one.usage is not None:
-            one.call.spent(one.usage)
+
+    def _count(self, one: Running) -> None:
+        """What it used counts however it ended; of a success of which that is not known, that it is not."""
+        if one.usage is not None or not one.fault:
+            one.call.spent(one.usage or Usage())
 
     def _tried(self, one: Running) -> Try:
         first = one.first_token

@@ -1,22 +1,22 @@
 """Chat completions as OpenAI made them and everybody speaks them: the request's body, and what answers hold. Pure."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
 
+from tidegate.core.budget import MICROS, MOST_A_CALL
 from tidegate.llm.schema import Wanted, instruction, strict
 from tidegate.llm.values import Form, Message, Prices, Provider, Usage, cost_of
 
 LONGEST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes, of a whole answer or of a stream's text. More is no answer of a model: no try fills a worker's memory."""
 
-_MOST_TOKENS: Final = 2**53
-_MOST_DOLLARS: Final = 1_000_000
+_MOST_TOKENS: Final = 10**9
+_LONGEST_NUMBER: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,29 +90,11 @@ class Choice(msgspec.Struct):
         return self.message or self.delta or Said()
 
 
-class Details(msgspec.Struct):
-    """What tokens were made of."""
-
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class Used(msgspec.Struct):
-    """Tokens, and dollars where the provider says them."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: Details | None = None
-    completion_tokens_details: Details | None = None
-    prompt_cache_hit_tokens: int | None = None
-    cost: float | None = None
-
-
 class Answer(msgspec.Struct):
     """A whole answer, or one event of a stream."""
 
     choices: list[Choice] | None = None
-    usage: Used | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     model: str | None = None
     error: object = None
 
@@ -133,7 +115,9 @@ class Answer(msgspec.Struct):
         return self.error or (self.choice.error if self.choice else None) or None
 
 
+_NOTHING: Final = msgspec.Raw()
 _decoder: Final = msgspec.json.Decoder(Answer)
+_holder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read(data: bytes | bytearray | str) -> Answer | None:
@@ -144,28 +128,55 @@ def read(data: bytes | bytearray | str) -> Answer | None:
         return None
 
 
-def usage_of(used: Used | None, prices: Prices | None) -> Usage | None:
-    """What a try used; None where the provider does not say."""
-    if used is None:
+def usage_of(said: msgspec.Raw, prices: Prices | None) -> Usage | None:
+    """What a try used; None where the provider says neither tokens nor a cost.
+
+    Each number is read by itself: one that can't be read is not said, and takes no other along.
+    """
+    used = _fields(said)
+    told, output, cost = _tokens(used, "prompt_tokens"), _tokens(used, "completion_tokens"), _micros(used.get("cost"))
+    if told is None and output is None and cost is None:
         return None
-    prompt, completion = used.prompt_tokens_details or Details(), used.completion_tokens_details or Details()
+    prompt, completion = (_fields(used.get(f"{part}_tokens_details", _NOTHING)) for part in ("prompt", "completion"))
     usage = Usage(
-        input_tokens=_count(used.prompt_tokens),
-        output_tokens=_count(used.completion_tokens),
-        cached_tokens=_count(prompt.cached_tokens or used.prompt_cache_hit_tokens),
-        reasoning_tokens=_count(completion.reasoning_tokens),
+        input_tokens=told or 0,
+        output_tokens=output or 0,
+        cached_tokens=_tokens(prompt, "cached_tokens") or _tokens(used, "prompt_cache_hit_tokens") or 0,
+        reasoning_tokens=_tokens(completion, "reasoning_tokens") or 0,
     )
-    cost = _micros(used.cost)
-    if cost is None and prices is not None:
+    if cost is None and prices is not None and not (told is None and output is None):
         cost = cost_of(usage, prices)
     return usage if cost is None else replace(usage, cost=cost)
 
 
-def _count(value: int | None) -> int:
-    return min(max(value or 0, 0), _MOST_TOKENS)
+def _fields(value: msgspec.Raw) -> Mapping[str, msgspec.Raw]:
+    """What an object holds, each value as it was written; nothing of what is no object."""
+    try:
+        return _holder.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
-def _micros(dollars: float | None) -> int | None:
-    if dollars is None or not math.isfinite(dollars) or not 0 <= dollars <= _MOST_DOLLARS:
+def _tokens(used: Mapping[str, msgspec.Raw], name: str) -> int | None:
+    value = _number(used.get(name))
+    if value is None or not 0 <= value <= _MOST_TOKENS or value != value.to_integral_value():
         return None
-    return int((Decimal(str(dollars)) * 1_000_000).to_integral_value(ROUND_CEILING))
+    return int(value)
+
+
+def _micros(dollars: msgspec.Raw | None) -> int | None:
+    value = _number(dollars)
+    if value is None or not 0 <= value <= MOST_A_CALL // MICROS:
+        return None
+    return int((value * MICROS).to_integral_value(ROUND_CEILING))
+
+
+def _number(value: msgspec.Raw | None) -> Decimal | None:
+    """A number, or a text that is one; it may have any size."""
+    if value is None or len(written := bytes(value)) > _LONGEST_NUMBER:
+        return None
+    try:
+        number = Decimal(written.decode().strip('"'))
+    except (InvalidOperation, UnicodeDecodeError):
+        return None
+    return number if number.is_finite() else None

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from tidegate.core.text import plainly
 from tidegate.provider.answers import encode, error_body, models
 from tidegate.provider.chat import Chat, allowed
 from tidegate.provider.decision import Verdict
@@ -86,7 +87,9 @@ class _Control:
         try:
             phase = Override.model_validate_json(await request.body())
         except ValidationError as exc:
-            wrong = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}".lstrip(": ") for error in exc.errors()]
+            wrong = [
+                f"{'.'.join(map(str, error['loc']))}: {plainly(error['msg'])}".lstrip(": ") for error in exc.errors()
+            ]
             return _refused(400, "; ".join(wrong)[:2_000])
         return self._set(phase.tenant, phase)
 

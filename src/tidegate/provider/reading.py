@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from tidegate.core.text import plainly
 from tidegate.errors import ConfigError
 from tidegate.provider.timeline import Timeline
 
@@ -92,7 +93,7 @@ def _check_key(key: Node, where: str, seen: set[str]) -> None:
 def _said(exc: ValidationError, root: Node, where: str) -> Iterator[str]:
     for error in exc.errors(include_url=False, include_input=False, include_context=False)[:20]:
         line, field = _place(root, error["loc"])
-        message = error["msg"].removeprefix("Value error, ")
+        message = plainly(error["msg"])
         yield f"{where}:{line}: {field}: {message}" if field else f"{where}:{line}: {message}"
 
 

@@ -42,15 +42,13 @@ def connection(url: str | None, user_id: str | None, api_key: str | None) -> Con
     address = url or os.environ.get(URL, "")
     if not address:
         raise ConfigError(f"no server: give its URL, or set {URL}")
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("the server's URL must be like http://127.0.0.1:8080")
+    check_url(address)
     user, key = user_id or os.environ.get(USER, ""), api_key or os.environ.get(API_KEY, "")
     if not user and not key:
         raise ConfigError(f"nobody asks: give user_id or set {USER}, or use an API key ({API_KEY})")
-    headers = {"X-User-ID": _plain("user_id", user)} if user else {}
+    headers = {"X-User-ID": plain("user_id", user)} if user else {}
     if key:
-        headers["Authorization"] = f"Bearer {_plain('api_key', key)}"
+        headers["Authorization"] = f"Bearer {plain('api_key', key)}"
     return Connection(url=address, headers=headers)
 
 
@@ -71,6 +69,17 @@ def longest_wait() -> timedelta:
     if longest <= timedelta(0):
         raise ConfigError(f"{MAX_WAIT}: a number of seconds above 0, such as {LONGEST_WAIT.total_seconds():g}")
     return longest
+
+
+def check_url(address: str) -> None:
+    """Raise ConfigError for what is no server's address."""
+    try:
+        parts = urlsplit(address)
+        well = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond all ports, half an IPv6 address
+        well = False
+    if not well:
+        raise ConfigError("the server's URL must be like http://127.0.0.1:8080")
 
 
 def where(url: str) -> str:
@@ -102,8 +111,8 @@ def _silent(http: httpx2.Client | httpx2.AsyncClient, silence: float) -> httpx2.
     return httpx2.Timeout(connect=usual.connect, read=silence, write=usual.write, pool=usual.pool)
 
 
-def _plain(name: str, value: str) -> str:
-    """A header's value; what is wrong with it is said without it."""
+def plain(name: str, value: str) -> str:
+    """A header's value; raises ConfigError, which says what is wrong with it without it."""
     if not (value.isascii() and value.isprintable() and value == value.strip() and len(value) <= LONGEST_HEADER):
         raise ConfigError(f"{name}: 1 to {LONGEST_HEADER} printable ASCII characters, no space first or last")
     return value

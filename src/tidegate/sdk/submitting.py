@@ -12,7 +12,7 @@ from tidegate.errors import InvalidInput, ServiceError
 from tidegate.sdk import bodies
 from tidegate.sdk.asking import Means, ask, decoded, fetch
 from tidegate.sdk.exchange import Request
-from tidegate.sdk.options import BatchOptions, SubmitOptions, check_names
+from tidegate.sdk.options import BatchOptions, SubmitOptions, check_names, listed
 from tidegate.sdk.requests import JSON, Page
 
 NO_BULK: Final = frozenset({404, 405})
@@ -48,9 +48,10 @@ async def submit_many(
 ) -> list[Accepted]:
     """Accept many, in batches where the server takes batches; all are written down before any is sent."""
     check_names("submit_many", options, BatchOptions)
-    if keys and len(keys) != len(payloads):
-        raise InvalidInput("keys", f"{len(keys)} keys for {len(payloads)} payloads: give one each, or none")
-    given = list(keys) or [new_key() for _ in payloads]
+    own = listed("keys", keys)
+    if own and len(own) != len(payloads):
+        raise InvalidInput("keys", f"{len(own)} keys for {len(payloads)} payloads: give one each, or none")
+    given = own or tuple(new_key() for _ in payloads)
     jobs = [bodies.job(job_type, payload, options, key) for payload, key in zip(payloads, given, strict=True)]
     taken: list[Accepted] = []
     for batch in bodies.batches(jobs):

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from tidegate.sdk.asking import ask, fetch
 from tidegate.sdk.listing import pages
-from tidegate.sdk.options import WebhookOptions
+from tidegate.sdk.options import WebhookOptions, listed
 from tidegate.sdk.requests import Page, by_id, change, get, known
 from tidegate.sdk.resources import Call, Each, J, L, Resource
 from tidegate.sdk.submitting import accepted
@@ -59,7 +59,8 @@ class Webhooks(Resource[L, J]):
 
         Asked for once: who gets no answer looks at the list.
         """
-        body = {"url": url, "events": tuple(events), "types": tuple(types), "description": description}
+        heard = {"events": listed("events", events), "types": listed("types", types)}
+        body = {"url": url, **heard, "description": description}
         return await fetch(self._means, change("POST", "/webhooks", body), NewWebhook)
 
     @Call
@@ -70,6 +71,8 @@ class Webhooks(Resource[L, J]):
     @Call
     async def change(self, webhook_id: str, **options: Unpack[WebhookOptions]) -> WebhookInfo:
         """Change it; what is not given stays. Enabled again, it counts as never having failed."""
+        listed("events", options.get("events") or ())
+        listed("types", options.get("types") or ())
         asked = change("PATCH", by_id("webhook", webhook_id), {**options}, repeatable=True)
         return await fetch(self._means, asked, WebhookInfo)
 

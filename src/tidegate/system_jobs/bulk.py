@@ -2,6 +2,8 @@
 
 A batch is written down before it is acted on, in a document of the job's own, so a run that goes on after a crash
 acts on the very same jobs under the same nonce, which changes nothing where it had been done, and counts them once.
+
+No run holds a worker's slot to wait: where the pace or others of the same user make it wait, it is deferred.
 """
 
 import asyncio
@@ -15,14 +17,15 @@ import msgspec
 
 from tidegate.clock import Clock
 from tidegate.context import Context
-from tidegate.core.job import JobId
+from tidegate.core.job import JobId, Status
+from tidegate.core.query import JobQuery
 from tidegate.core.verbs import Swap
 from tidegate.errors import Defer, EngineUnavailable
 from tidegate.handlers import LONGEST_TIMEOUT, Registry
 from tidegate.ports import Engine
 from tidegate.system_jobs import SYSTEM_PREFIX, SYSTEM_QUEUE
 from tidegate.system_jobs.acting import Actor, Effect, nobody
-from tidegate.system_jobs.scope import Action, Work, matches
+from tidegate.system_jobs.scope import PAGE, Action, Work, matches
 from tidegate.telemetry.events import Emitter
 
 NAME: Final = f"{SYSTEM_PREFIX}bulk"
@@ -32,6 +35,15 @@ KIND: Final = "bulk"
 MOST_AT_ONCE: Final = 200
 AGAIN: Final = timedelta(seconds=0.5)
 """After which a run that the store failed, or that met another one, is begun anew; no attempt is used."""
+
+LINGER: Final = 1.1
+"""Seconds that a run may wait in its slot: as long as it takes until its progress is told."""
+
+MOST_OF_A_USER: Final = 3
+"""Bulk jobs of one user that run at once; those accepted first go first."""
+
+TURN: Final = timedelta(seconds=5)
+"""After which one that gave way to others of its user asks again."""
 
 _DONE: Final = {Action.RETRY: "retried", Action.CANCEL: "cancelled", Action.DISMISS: "dismissed"}
 
@@ -148,8 +160,9 @@ class _Run:
 
     async def _next(self, stand: Stand) -> Stand:
         """The next batch, written down; `over` where nothing is left."""
-        await asyncio.sleep(max(self._rests_until - self._to.clock.monotonic(), 0.0))
         most = self._most(stand)
+        if most:
+            await self._wait(stand)
         batch, after, over = tuple[JobId, ...](), stand.after, most == 0
         while not (batch or over):
             page = await self._to.engine.find(replace(self._work.query, after=after, limit=most))
@@ -160,19 +173,40 @@ class _Run:
         await self._save(found)
         return found
 
+    async def _wait(self, stand: Stand) -> None:
+        """As long as the pace demands, and until it is this job's turn; what takes long is waited for in no slot."""
+        rest = max(self._rests_until - self._to.clock.monotonic(), 0.0)
+        await asyncio.sleep(min(rest, LINGER))
+        if rest > LINGER:
+            await self._save(stand, "rest")
+            raise Defer("its pace has it rest", after=timedelta(seconds=rest - LINGER))
+        if await self._crowded():
+            await self._save(stand, "give way")
+            raise Defer("its user's earlier bulk jobs go first", after=TURN)
+
+    async def _crowded(self) -> bool:
+        """Whether as many bulk jobs of the same user run as may at once, each accepted before this one."""
+        running, earlier = JobQuery(type=NAME, user_id=self._ctx.user_id, status=Status.RUNNING, limit=PAGE), 0
+        while True:
+            page = await self._to.engine.find(running)
+            earlier += sum(job.id < self._ctx.job_id for job in page.jobs)
+            if page.next is None or earlier >= MOST_OF_A_USER:
+                return earlier >= MOST_OF_A_USER
+            running = replace(running, after=page.next)
+
     def _most(self, stand: Stand) -> int:
         """How many jobs the next batch may have: at a pace no more than a second's worth."""
         paced = MOST_AT_ONCE if self._work.per_second is None else max(int(self._work.per_second), 1)
         left = MOST_AT_ONCE if self._work.limit is None else max(self._work.limit - stand.seen, 0)
         return min(MOST_AT_ONCE, paced, left)
 
-    async def _save(self, stand: Stand) -> None:
+    async def _save(self, stand: Stand, why: str = "save") -> None:
         swap = Swap(
             kind=KIND,
             key=self._ctx.job_id,
             value=msgspec.json.encode(stand),
             expected=self._version,
-            nonce=self._nonce(f"save {stand.step} in run {self._ctx.run}"),
+            nonce=self._nonce(f"{why} {stand.step} in run {self._ctx.run}"),
         )
         swapped = await self._to.engine.swap(swap)
         if not swapped.won:

@@ -8,10 +8,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from math import isfinite
 from typing import Final
 
-from tidegate.core.budget import Budget, spent
+from tidegate.core.budget import MOST_A_CALL, Budget, counted, money, spent
 from tidegate.core.upstream import Override, word_at
 from tidegate.errors import EngineUnavailable, OutOfBudget
 from tidegate.upstreams.keeping import Keeper
@@ -34,7 +33,7 @@ class Budgets:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self.purses = Purses(keeper.to.engine, keeper.to.clock, keeper.clock.now, keeper.to.nonce)
-        self._warned: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     # what calls cost ------------------------------------------------------------------------------------------
 
@@ -51,12 +50,21 @@ class Budgets:
                 self.purses.spend(_key(gate, user), micros)
 
     def _known(self, gate: str, cost: float | None) -> int:
-        if cost is None or not isfinite(cost):
-            if gate not in self._warned:
-                self._warned.add(gate)
-                _log.warning("%s has a budget, but what its calls cost is not known: give prices", gate)
-            return 0
-        return max(int(cost), 0)
+        """What counts of it: nothing where that is not known."""
+        micros = counted(cost)
+        if micros is not None:
+            return micros
+        if cost is not None and cost > MOST_A_CALL:
+            self._warn(gate, f"a call to %s that is said to cost more than {money(MOST_A_CALL)} does not count")
+        else:
+            self._warn(gate, "%s has a budget, but what its calls cost is not known: give prices")
+        return 0
+
+    def _warn(self, gate: str, message: str) -> None:
+        """Once of each gate."""
+        if (gate, message) not in self._warned:
+            self._warned.add((gate, message))
+            _log.warning(message, gate)
 
     def _charge(self, gate: str, budget: Budget, micros: int) -> None:
         keeper = self._keeper

@@ -134,6 +134,7 @@ class Keeper:
 
     async def declare(self) -> None:
         """Have every gate in the store that was declared with a limit or a pace; raises EngineUnavailable."""
+        await self._ask()  # a budget's window is the store's: a wrong clock here must not open what is spent
         named = ((UPSTREAM, self.policies.upstreams), (QUEUES, self.policies.queues))
         for gate in [gate_of(kind, name) for kind, names in named for name in names]:
             rules = self.policies.rules(gate)
@@ -143,6 +144,7 @@ class Keeper:
     async def bound(self, gate: str) -> None:
         """Have a gate in the store that it does not know, where its rules have a limit; raises EngineUnavailable."""
         if self.policies.rules(gate).limit is not None and not self.board.view(gate).version:
+            await self._ask()
             await self._folder.declare(gate)
 
     async def borrow(self, gate: str) -> bool:
@@ -264,9 +266,7 @@ class Keeper:
 
     async def _ask(self) -> None:
         """The store's present and news, where no worker of this process has asked for them lately."""
-        request = ClaimRequest(
-            owner=self.to.owner, turns=(), types=frozenset(), limit=0, lease_for=timedelta(seconds=1)
-        )
+        request = ClaimRequest(owner=self.to.owner, turns=(), types=frozenset(), limit=0, lease_for=DEADLINE)
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 claimed = await self.to.engine.claim(request, self.to.nonce())

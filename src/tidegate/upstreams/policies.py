@@ -111,6 +111,7 @@ def declared(policies: Policies, name: str, options: UpstreamOptions) -> Policie
 
 def _bounded(name: str, rules: Rules, options: UpstreamOptions) -> Rules:
     """With what the owner of the account knows."""
+    _check_numbers(name, options)
     if "limit" in options:
         rules = replace(rules, limit=options["limit"])
     if "per_minute" in options:
@@ -123,6 +124,14 @@ def _bounded(name: str, rules: Rules, options: UpstreamOptions) -> Rules:
         raise ConfigError(f"upstream {name!r}: {wrong} must be a Budget, as in {wrong}=Budget(50)")
     all_of_it, of_one = options.get("budget", rules.budget), options.get("budget_per_user", rules.budget_per_user)
     return replace(rules, budget=all_of_it, budget_per_user=of_one)
+
+
+def _check_numbers(name: str, options: UpstreamOptions) -> None:
+    limit, per_minute = options.get("limit"), options.get("per_minute", 1)
+    if isinstance(limit, bool) or not isinstance(limit, int | None):
+        raise ConfigError(f"upstream {name!r}: limit must be a whole number, not {limit!r}")
+    if isinstance(per_minute, bool) or not isinstance(per_minute, int | float):
+        raise ConfigError(f"upstream {name!r}: per_minute must be a number, not {per_minute!r}")
 
 
 def _rules(name: str, given: Rules | str) -> Rules:

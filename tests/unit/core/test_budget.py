@@ -8,18 +8,20 @@ import pytest
 
 from tests.unit.core.circuits import START, Circuit, seconds
 from tidegate.core.billing import rebudgeted, spent_until
+from tidegate.core.breaker import reset
 from tidegate.core.budget import (
     MOST_RECEIPTS,
     Budget,
     Spending,
     charged,
+    counted,
     held,
     money,
     spent,
     spent_out,
 )
 from tidegate.core.rules import API, scaled
-from tidegate.core.upstream import NO_ERA, Override, State, Tally, Upstream, gate
+from tidegate.core.upstream import NO_ERA, Override, Present, State, Tally, Upstream, gate
 from tidegate.errors import ConfigError
 
 DAY = timedelta(days=1)
@@ -61,6 +63,12 @@ def test_an_amount_that_is_none_is_refused(dollars: Decimal | float) -> None:
 def test_a_window_that_is_none_is_refused(per: timedelta) -> None:
     with pytest.raises(ConfigError, match="window of a budget"):
         Budget(1, per)
+
+
+@pytest.mark.parametrize("per", [60, "1d", None])
+def test_a_window_that_is_no_timedelta_is_refused_by_name(per: timedelta) -> None:
+    with pytest.raises(ConfigError, match=r"per, the window of a budget, must be a timedelta"):
+        Budget(50, per=per)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +138,19 @@ def test_a_window_that_became_shorter_begins_anew_and_a_longer_one_keeps_what_it
     assert spent(charged(Spending(), hourly, DOLLAR, "a", at), TEN, at) == DOLLAR
 
 
+@pytest.mark.parametrize(
+    ("cost", "micros"),
+    [(0, 0), (0.4, 1), (60, 60), (60.1, 61), (-5, 0), (float("-inf"), 0), (1_000 * DOLLAR, 1_000 * DOLLAR)],
+)
+def test_a_cost_is_rounded_up(cost: float, micros: int) -> None:
+    assert counted(cost) == micros
+
+
+@pytest.mark.parametrize("cost", [None, float("nan"), float("inf"), 10**400, 1_000 * DOLLAR + 1])
+def test_what_no_call_costs_is_not_known(cost: float | None) -> None:
+    assert counted(cost) is None
+
+
 # an upstream with a budget ----------------------------------------------------------------------------------------
 
 
@@ -187,6 +208,15 @@ def test_switched_off_not_even_the_budget_holds_and_afterwards_it_holds_again() 
 
 def test_forced_closed_the_budget_holds() -> None:
     assert pay(Circuit(PAID), 10, "a").decide(Override.CLOSED).gate.not_before == START + DAY
+
+
+def test_an_operator_who_resets_lets_as_much_be_spent_again_and_nothing_counts_twice() -> None:
+    circuit = pay(Circuit(PAID), 12, "a")
+    circuit.upstream = reset(circuit.upstream, PAID, Present(now=circuit.now), "ada")
+    assert (circuit.upstream.spending, circuit.gate.not_before) == (Spending(receipts=("a",)), None)
+    assert pay(circuit, 12, "a").upstream.spending.micros == 0
+    assert pay(circuit, 9, "b").upstream.spending.until is None
+    assert pay(circuit, 1, "c").upstream.spending.until == START + DAY
 
 
 def test_a_call_is_refused_for_what_was_not_told_yet() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.core.text import storable
+from tidegate.core.text import plainly, storable
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,7 @@ from tidegate.core.text import storable
 def test_what_no_store_takes_is_replaced_and_the_rest_kept(text: str, stored: str) -> None:
     assert storable(text, 40) == stored
     assert stored.encode("utf-8")
+
+
+def test_what_a_validator_says_is_told_in_its_own_words() -> None:
+    assert [plainly("Value error, is no duration"), plainly("Field required")] == ["is no duration", "Field required"]

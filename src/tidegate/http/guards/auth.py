@@ -77,7 +77,7 @@ class Gatekeeper:
     async def _caller(self, request: Request) -> Caller:
         shown, token = request.headers.get("authorization", ""), request.cookies.get(COOKIE)
         if not shown and token is None:
-            raise Unauthenticated("show an API key: Authorization: Bearer tg_…")
+            raise Unauthenticated("show an API key: Authorization: Bearer tg_...")
         found = await self._by_key(shown) if shown else await self._by_session(request, token or "")
         return found or await self.unknown(request)
 
@@ -109,7 +109,7 @@ class Gatekeeper:
     async def _by_key(self, shown: str) -> Caller | None:
         scheme, _, text = shown.partition(" ")
         if scheme.lower() != "bearer":
-            return None
+            raise Unauthenticated("an API key is shown as `Authorization: Bearer tg_...`: begin it with Bearer")
         given = self._settings().admin_key
         if given is not None and compare_digest(given.get_secret_value().encode(), text.encode()):
             return Caller(role=Role.ADMIN, name="admin", key_id=GIVEN)
@@ -119,7 +119,7 @@ class Gatekeeper:
     async def _by_session(self, request: Request, token: str) -> Caller | None:
         shown = await self._ring.session(token)
         if shown is not None and request.method not in SAFE and not own_page(request):
-            raise AccessDenied("a session changes nothing on behalf of another site")
+            raise AccessDenied("a session changes nothing on behalf of another site: send Origin: this server's own")
         return None if shown is None else _caller(shown)
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from tidegate.core.idempotency import JSON
 from tidegate.core.retry_json import policy_from_json
+from tidegate.core.text import plainly
 from tidegate.errors import InvalidInput
 from tidegate.http.problems import invalid
 from tidegate.http.schemas.jobs import KEY_PATTERN, JobCreate
@@ -87,7 +88,8 @@ def validated(model: type[Model], value: JSON) -> Model:
         return model.model_validate(value)
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise invalid([(".".join(str(part) for part in fault["loc"]), fault["msg"]) for fault in faults]) from exc
+        said = [(".".join(str(part) for part in fault["loc"]), plainly(fault["msg"])) for fault in faults]
+        raise invalid(said) from exc
 
 
 def check_queue(queue: str | None) -> None:

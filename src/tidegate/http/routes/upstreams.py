@@ -11,8 +11,19 @@ from starlette.responses import Response
 from tidegate.core.access import Role
 from tidegate.core.budget import MICROS, Budget, Spending, spent
 from tidegate.core.query import Stats
-from tidegate.core.rules import WEBHOOK_UPSTREAM
-from tidegate.core.upstream import FOREVER, Overridden, Transition, Upstream, gate, shut_until, state
+from tidegate.core.rules import WEBHOOK_UPSTREAM, Rules
+from tidegate.core.upstream import (
+    FOREVER,
+    Overridden,
+    Override,
+    State,
+    Transition,
+    Upstream,
+    gate,
+    shut_until,
+    state,
+    word_at,
+)
 from tidegate.http.face import Author, Face, author_of, caller_of, told
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
@@ -115,7 +126,7 @@ class UpstreamRoutes:
             name=name,
             state=state(upstream, now),
             until=_end(shut_until(upstream, now)),
-            why=upstream.why,
+            why=_why(upstream, rules, now),
             rules=rules.name,
             parents=list(policies.parents(name)),
             limit=gate(upstream, rules, gate_name, now).limit,
@@ -136,6 +147,16 @@ def _hidden(request: Request, name: str) -> bool:
 
 def _end(until: datetime | None) -> datetime | None:
     return None if until is None or until >= FOREVER else until
+
+
+def _why(upstream: Upstream, rules: Rules, now: datetime) -> str:
+    """Why it is open, and that its budget is spent, where that is."""
+    until = upstream.spending.until
+    if until is None or until <= now or word_at(upstream, now) is Override.OFF:
+        return upstream.why
+    spent_all = f"its budget of {rules.budget} is spent" if rules.budget else "its budget is spent"
+    opened = upstream.why if state(upstream, now) is not State.CLOSED else ""
+    return f"{opened}; {spent_all}" if opened else spent_all
 
 
 def _override(given: Overridden) -> OverrideItem:

@@ -3,13 +3,26 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from tidegate.core.access import Role
-from tidegate.http.face import USER_PATTERN
+from tidegate.http.face import EVERYBODY, USER_PATTERN
 from tidegate.http.schemas.base import Sent, Told
+from tidegate.system_jobs import SYSTEM_PREFIX
 
 LONGEST_LIFE = 10 * 366 * 24 * 3600.0
+
+
+def _somebody(user: str) -> str:
+    """Refuse names that nobody may ask under: a key of theirs could do nothing."""
+    if user == EVERYBODY:
+        raise ValueError(
+            f"`{EVERYBODY}` is everybody, and no user: leave it out for a key that acts for users it names"
+        )
+    if user.startswith(SYSTEM_PREFIX):
+        raise ValueError(f"no user's name begins with {SYSTEM_PREFIX}: those are Tidegate's own")
+    return user
+
 
 KeyName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[ -~]+$")]
 
@@ -19,7 +32,7 @@ class KeyCreate(Sent):
 
     name: KeyName = Field(description="Who holds it; shown as the author of what it changes.", examples=["billing"])
     role: Annotated[Role, Field(strict=False)] = Field(description="What it may do.", examples=["writer"])
-    user_id: Annotated[str, StringConstraints(pattern=USER_PATTERN)] | None = Field(
+    user_id: Annotated[str, StringConstraints(pattern=USER_PATTERN), AfterValidator(_somebody)] | None = Field(
         None, description="Whose it is: jobs of others are unknown to it, but to operators."
     )
     expires_in: float | None = Field(None, gt=0, le=LONGEST_LIFE, description="Seconds; null: it never ends.")
