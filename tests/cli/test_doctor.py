@@ -11,7 +11,8 @@ import pytest
 
 from tests.servers.valkey import valkey
 from tidegate.cli.doctor import doctor
-from tidegate.cli.variables import unknown
+from tidegate.cli.variables import CLIENT, unknown
+from tidegate.sdk.connecting import API_KEY, URL, USER
 
 
 def _doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -92,6 +93,7 @@ def test_a_misspelt_variable_is_one_line_in_the_log_at_the_start(command: str, t
 def test_only_names_of_ours_are_looked_at_and_only_a_near_one_is_proposed() -> None:
     known = dict.fromkeys(("TIDEGATE_URL", "tidegate_port", "TIDEGATE_ENGINE", "CLIENT_MAX_WAIT_SECONDS", "PATH"), "1")
     assert unknown(known) == []
+    assert {URL, USER, API_KEY} == CLIENT
     assert unknown({"TIDEGATE_ZZZ": "1", "tidegate_slot": "1"}) == [
         "TIDEGATE_ZZZ is no setting",
         "tidegate_slot is no setting: did you mean TIDEGATE_SLOTS?",

@@ -6,12 +6,13 @@ from difflib import get_close_matches
 from typing import Final
 
 from tidegate.config import Settings
-from tidegate.sdk.connecting import API_KEY, URL, USER
 
 PREFIX: Final = "TIDEGATE_"
 
-KNOWN: Final = frozenset({f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {URL, USER, API_KEY})
-"""Every setting, and what commands and the client of the API read beside."""
+CLIENT: Final = frozenset({"TIDEGATE_URL", "TIDEGATE_USER", "TIDEGATE_API_KEY"})
+"""What commands and the API's client read beside. `sdk.connecting` has them too, but a worker loads no client."""
+
+KNOWN: Final = CLIENT | {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 
 
 def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
