@@ -29,7 +29,7 @@ class Counted:
 
     def fault(self) -> str | None:
         """Why the figures can't be trusted, if so."""
-        if self.served.subject.name == BARE:
+        if not self.served.subject.store:
             return None
         stored = self.served.stored()
         if self.answered <= stored <= self.answered + self.under_way:

@@ -43,7 +43,7 @@ class Subject:
     @property
     def words(self) -> list[str]:
         """Its command."""
-        if self.name == BARE:
+        if not self.store:
             return ["-m", "bench.http.bare"]
         return ["-m", "tidegate", "serve", "bench.http.orders:app", "--no-worker", "--port", "0"]
 
@@ -52,6 +52,7 @@ _COUNTED: Final = {"TIDEGATE_LIMIT_IP_PER_MINUTE": "0"}
 
 SUBJECTS: Final = (
     Subject(name=BARE, store=""),
+    Subject(name="thin", store="", usual=False),  # it validates the body's fields alone
     Subject(name="memory", store="memory", told=LIFTED, usual=False),  # it looks through all its jobs at each submit
     Subject(name="sqlite", store="sqlite", told=LIFTED),
     Subject(name="valkey", store="valkey", told=LIFTED),
@@ -130,7 +131,7 @@ def serving(subject: Subject, stores: Stores) -> Iterator[Served]:
     folder = stores.folder()
     mine = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     told = {"TIDEGATE_DATA_DIR": str(folder), "TIDEGATE_ENGINE": stores.url(subject), **subject.told}
-    words = [sys.executable, *subject.words, *([str(folder)] if subject.name == BARE else [])]
+    words = [sys.executable, *subject.words, *([] if subject.store else [str(folder), subject.name])]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(words, env={**mine, **told}, cwd=ROOT, stdout=log, stderr=log)
     try:

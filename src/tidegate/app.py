@@ -14,6 +14,7 @@ from tidegate.context import Context, Result
 from tidegate.core.job import Job
 from tidegate.core.query import JobQuery, Page
 from tidegate.core.retry import RetryPolicy
+from tidegate.core.text import listed
 from tidegate.errors import ConfigError, InvalidInput
 from tidegate.handlers import JobOptions, JobType, Registry, encode
 from tidegate.requests import JobRequest
@@ -223,9 +224,10 @@ class Tidegate:
         others are stored; after EngineUnavailable nobody knows which are: ask again under the same keys.
         """
         _check_call("submit_many", job, options)
-        if keys and len(keys) != len(payloads):
-            raise InvalidInput("keys", f"{len(keys)} keys for {len(payloads)} payloads: give one each, or none")
-        keyed = zip(payloads, keys or repeat(None, len(payloads)), strict=True)
+        each, own = listed("payloads", payloads), listed("keys", keys)
+        if own and len(own) != len(each):
+            raise InvalidInput("keys", f"{len(own)} keys for {len(each)} payloads: give one each, or none")
+        keyed = zip(each, own or repeat(None, len(each)), strict=True)
         accepted = await self.client.submit_many([_request(job.name, payload, options, key) for payload, key in keyed])
         return [JobHandle(self.client, one.job_id, created=one.created) for one in accepted]
 
@@ -324,7 +326,7 @@ def _request(name: str, payload: object, options: BatchOptions, key: str | None)
         retry=options.get("retry"),
         timeout=_maybe(options.get("timeout")),
         expires_at=options.get("expires_at"),
-        tags=options.get("tags", ()),
+        tags=listed("tags", options.get("tags", ())),
         request_id=options.get("request_id", ""),
     )
 

@@ -48,6 +48,23 @@ class Batcher(Generic[Question, Answer]):
         self.put(question, told, loop)
         return await answered
 
+    async def ask_all(self, questions: Sequence[Question]) -> list[Answer | Exception]:
+        """What `ask` returns or raises for each of several questions that come together."""
+        loop = asyncio.get_running_loop()
+        all_told: asyncio.Future[None] = loop.create_future()
+        answers: list[Answer | Exception] = []
+
+        def told(answer: Answer | Exception) -> None:
+            answers.append(answer)  # a line answers in the order in which it was asked
+            if len(answers) == len(questions) and not all_told.done():
+                all_told.set_result(None)
+
+        for question in questions:
+            self.put(question, told, loop)
+        if questions:
+            await all_told
+        return answers
+
     def put(self, question: Question, told: Told[Answer], loop: asyncio.AbstractEventLoop) -> None:
         """Ask without waiting, on the running loop: `told` gets the answer, or the exception. It must not raise."""
         line = self._lines.get(loop)

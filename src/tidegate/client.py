@@ -1,9 +1,8 @@
 """The client: submit jobs, look at them, wait for them. What the library and the HTTP face both use."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, repeat
 
@@ -12,35 +11,27 @@ import msgspec
 from tidegate.batching import Batcher
 from tidegate.clock import Clock
 from tidegate.core.ids import is_uuid
-from tidegate.core.job import Body, Cancel, Job, JobId, NewJob, Status
+from tidegate.core.job import Body, Cancel, Job, JobId, Status
 from tidegate.core.ledger import USAGE, Entry
 from tidegate.core.lifecycle import overdue
 from tidegate.core.paths import job_prefix
 from tidegate.core.query import HistoryEntry, JobQuery, Page
-from tidegate.core.verbs import Cancellation, Dismissal, Receipt, Revival, Submission
+from tidegate.core.verbs import Cancellation, Dismissal, Revival
 from tidegate.errors import (
-    ArtifactNotFound,
-    ConfigError,
-    EngineUnavailable,
-    IdempotencyConflict,
     IllegalTransition,
-    InvalidInput,
     JobCancelled,
     JobFailed,
     JobNotFound,
     ResultTimeout,
 )
-from tidegate.handlers import JobType, Registry
-from tidegate.ports import Artifacts, Engine, Transactional
-from tidegate.requests import Builder, JobRequest, fingerprint_of
+from tidegate.intake import Accepted, Intake
+from tidegate.ports import Artifacts, Engine
+from tidegate.requests import JobRequest
 from tidegate.telemetry.events import (
     CancelRequested,
     Dismissed,
     Emitter,
-    JobRef,
-    Replayed,
     Revived,
-    Submitted,
     finished,
     ref,
 )
@@ -56,28 +47,17 @@ POLLS = tuple(timedelta(seconds=s) for s in (0.1, 0.2, 0.5, 1, 2, 4, 8, 15))
 class Reach:
     """What a client reaches. `settle_overdue` ends a job whose run is past its timeout, if it still is.
 
-    `check_file` raises unless (reference, user) is an upload of that user's.
     `cancelled` is told of jobs that a cancel met, so that whoever wants to hear of their end does.
     """
 
+    intake: Intake
     engine: Engine
-    registry: Registry
     artifacts: Artifacts
     clock: Clock
     emit: Emitter
-    new_id: Callable[[], JobId]
     nonce: Callable[[], str]
     settle_overdue: Callable[[JobId], Awaitable[bool]]
-    check_file: Callable[[str, str], Awaitable[None]]
     cancelled: Callable[[Sequence[Job]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A submitted job's id; `created` is False when an earlier request had made it."""
-
-    job_id: JobId
-    created: bool
 
 
 class Client:
@@ -85,26 +65,20 @@ class Client:
 
     def __init__(self, reach: Reach) -> None:
         self._to = reach
+        self.intake = reach.intake
         engine = reach.engine
-
-        async def submit(jobs: list[NewJob]) -> list[Receipt]:
-            return await engine.submit(jobs)
 
         async def get(job_ids: list[JobId]) -> list[Job | None]:
             return await engine.get(job_ids)
 
-        async def known(keys: list[tuple[str, str]]) -> list[tuple[JobId, str] | None]:
-            return await engine.known(keys)
-
-        self._builder = Builder()
-        self._submits, self._looks, self._keys = Batcher(submit), Batcher(get), Batcher(known)
+        self._looks = Batcher(get)
 
     async def submit(self, request: JobRequest) -> Accepted:
         """Accept one job, durably.
 
         Raises InvalidInput that names the field, IdempotencyConflict, or EngineUnavailable.
         """
-        [accepted] = await self.store([await self.check(request)])
+        [accepted] = await self.intake.store([await self.intake.check(request)])
         return accepted
 
     async def submit_many(self, requests: Sequence[JobRequest]) -> list[Accepted]:
@@ -116,106 +90,14 @@ class Client:
         They are stored in one step, on Redis and Valkey in one for each 500: after EngineUnavailable ask again with
         the same idempotency keys.
         """
-        return await self.store(await self._checked(requests))
-
-    async def check(self, request: JobRequest) -> NewJob:
-        """The job that `request` asks for, not stored; raises InvalidInput that names the field."""
-        [job] = await self._checked([request])
-        return job
-
-    async def _checked(self, requests: Sequence[JobRequest]) -> list[NewJob]:
-        to, now = self._to, self._to.clock.now()
-        jobs, with_files = list[NewJob](), list[tuple[NewJob, JobType]]()
-        for request in requests:
-            job_type = to.registry.get(request.type)
-            job = self._builder.build(request, job_type, to.new_id(), now)
-            jobs.append(job)
-            if job_type.files:
-                with_files.append((job, job_type))
-        for job, job_type in with_files:
-            await self._check_files(job, job_type)
-        return jobs
-
-    async def _check_files(self, job: NewJob, job_type: JobType) -> None:
-        payload = json.loads(job.payload)
-        for name in job_type.files:
-            if isinstance(payload, dict) and isinstance(payload.get(name), str):
-                await self._check_file(name, payload[name], job.spec.user_id)
-
-    async def _check_file(self, name: str, reference: str, user_id: str) -> None:
-        try:
-            await self._to.check_file(reference, user_id)
-        except ArtifactNotFound as exc:
-            raise InvalidInput(f"payload.{name}", str(exc)) from exc
-
-    async def store(self, jobs: Sequence[NewJob]) -> list[Accepted]:
-        """Accept checked jobs; raises IdempotencyConflict or EngineUnavailable."""
-        started = self._to.clock.monotonic()
-        receipts = await self._submit(jobs)
-        latency = timedelta(seconds=self._to.clock.monotonic() - started)
-        return self._all_accepted(jobs, receipts, latency)
+        return await self.intake.store(await self.intake.check_all(requests))
 
     async def submit_in(self, connection: object, requests: Sequence[JobRequest]) -> list[Accepted]:
         """Accept jobs in the caller's own transaction: they exist if and only if that commits.
 
         Raises as `submit` does, and ConfigError where the store has no such thing.
         """
-        engine = self._to.engine
-        if not isinstance(engine, Transactional):
-            raise ConfigError("jobs in a transaction of your own need PostgreSQL: set TIDEGATE_ENGINE=postgresql://…")
-        jobs = await self._checked(requests)
-        receipts = await engine.submit_in(connection, jobs)
-        return self._all_accepted(jobs, receipts, timedelta(0))
-
-    async def replayed(self, request: JobRequest) -> Accepted | None:
-        """The job that an earlier `request` made under the same key; None when there was none.
-
-        For a request that may not be accepted as a new one: the answer to a repeat is the same, whatever has
-        changed since. Raises IdempotencyConflict when the key belongs to another request.
-        """
-        key = request.idempotency_key
-        if key is None:
-            return None
-        known = await self._keys.ask((request.user_id, key))
-        if known is None:
-            return None
-        job_id, first_print = known
-        if first_print != fingerprint_of(request):
-            raise IdempotencyConflict(key, job_id)
-        first_job = JobRef(job_id=job_id, request_id=request.request_id, user_id=request.user_id, type=request.type)
-        self._to.emit(Replayed(job=first_job))
-        return Accepted(job_id, created=False)
-
-    async def _submit(self, jobs: Sequence[NewJob]) -> list[Receipt]:
-        """Submit, and once more when the outcome is unknown: ids are ours, so that is safe.
-
-        A single job shares its call with others'; several stay together.
-        """
-        try:
-            return await self._submit_once(jobs)
-        except EngineUnavailable:
-            return await self._submit_once(jobs)
-
-    async def _submit_once(self, jobs: Sequence[NewJob]) -> list[Receipt]:
-        return [await self._submits.ask(jobs[0])] if len(jobs) == 1 else await self._to.engine.submit(jobs)
-
-    def _all_accepted(self, jobs: Sequence[NewJob], receipts: Sequence[Receipt], latency: timedelta) -> list[Accepted]:
-        heard = self._to.emit.hears(Submitted)
-        for job, receipt in zip(jobs, receipts, strict=True):
-            if receipt.submission is not Submission.CREATED:
-                self._not_created(job, receipt)
-            elif heard:
-                self._to.emit(Submitted(job=ref(job), latency=latency))
-        return [Accepted(receipt.job_id, receipt.submission is Submission.CREATED) for receipt in receipts]
-
-    def _not_created(self, job: NewJob, receipt: Receipt) -> None:
-        match receipt.submission:
-            case Submission.REPLAYED:
-                self._to.emit(Replayed(job=replace(ref(job), job_id=receipt.job_id)))
-            case Submission.CONFLICT:
-                raise IdempotencyConflict(job.spec.idempotency_key or job.id, receipt.job_id)
-            case Submission.BUSY:
-                raise EngineUnavailable("another transaction holds this idempotency key; try again")
+        return await self.intake.store_in(connection, requests)
 
     async def get(self, job_id: str, *, user_id: str | None = None) -> Job:
         """The job as it is. A run past its timeout whose worker is gone is settled first. Raises JobNotFound."""

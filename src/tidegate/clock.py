@@ -67,7 +67,7 @@ def dice() -> float:
 
 def token() -> str:
     """128 random bits as 32 hex digits, unguessable."""
-    return os.urandom(16).hex()
+    return _ids.token()
 
 
 def chance(size: int) -> bytes:
@@ -96,10 +96,19 @@ class _Ids:
             if self._sequence > 0xFFF:
                 now, self._sequence = now + 1, 0
             self._last_ms = now
-            if self._used == len(self._chance):
-                self._chance, self._used = os.urandom(_BLOCK), 0
-            start, self._used = self._used, self._used + 8
-            return now, self._sequence.to_bytes(2, "big") + self._chance[start : self._used]
+            return now, self._sequence.to_bytes(2, "big") + self._drawn(8)
+
+    def token(self) -> str:
+        """See `token`."""
+        with self._lock:
+            return self._drawn(16).hex()
+
+    def _drawn(self, size: int) -> bytes:
+        """So many bytes that nobody had; the lock is held."""
+        start, self._used = self._used, self._used + size
+        if self._used > len(self._chance):
+            self._chance, start, self._used = os.urandom(_BLOCK), 0, size
+        return self._chance[start : self._used]
 
 
 _ids = _Ids()

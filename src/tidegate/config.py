@@ -132,12 +132,21 @@ class Settings(BaseSettings):
         validation_alias=_names("TIDEGATE_LIMIT_IP_WINDOW", "RATE_LIMIT_WINDOW"),
         description="The window in which an address's POSTs are counted.",
     )
+    limit_bulk_per_user: int = Field(
+        1, ge=0, description="Bulk actions of a user that run at once, the others wait their turn; 0: no limit."
+    )
     limit_streams_per_user: int = Field(
         20, ge=0, description="Streams of events that a user may have open at a server; 0: no limit."
+    )
+    limit_streams_per_address: int = Field(
+        100, ge=0, description="Streams of events that an address may have open at a server; 0: no limit."
     )
     limit_streams: int = Field(1_000, ge=0, description="Streams of events that a server has open; 0: no limit.")
     limit_waits_per_user: int = Field(
         100, ge=0, description="Long polls that a user may have under way at a server; 0: no limit."
+    )
+    limit_waits_per_address: int = Field(
+        200, ge=0, description="Long polls that an address may have under way at a server; 0: no limit."
     )
     limit_waits: int = Field(1_000, ge=0, description="Long polls that a server has under way; 0: no limit.")
 
@@ -154,7 +163,8 @@ class Settings(BaseSettings):
         (), description="Origins whose pages may call the API, with commas between; `*`: any, without credentials."
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        (), description="Addresses or networks of proxies whose X-Forwarded-For is believed, with commas between."
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For and -Proto count, with commas between.",
     )
     hsts: Duration = Field(
         timedelta(0), description="How long browsers shall come by TLS only; 0s: not said. Set it where all is TLS."

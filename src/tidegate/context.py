@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 
 from tidegate.core.job import Progress
 from tidegate.core.paths import PATH_LIMIT, check_path
-from tidegate.core.text import storable
+from tidegate.core.text import listed, storable
 from tidegate.core.verbs import Pace
 from tidegate.errors import Abandoned, ConfigError, InvalidInput
 
@@ -146,7 +146,8 @@ class Context:
     """What a handler may know of its run and tell about it. No heartbeat is needed: leases renew themselves.
 
     `attempt` counts from 1 and is what `max_attempts` bounds; `run` counts every start. `files` are the
-    uploads that the payload refers to.
+    uploads that the payload refers to. `traceparent` is the W3C trace context of the request that asked for the job, ""
+    where it had none: send it with the calls that belong to it.
     """
 
     job_id: str
@@ -161,6 +162,7 @@ class Context:
     files: Mapping[str, LocalFile] = field(default_factory=dict)
     saved: list[Saved] = field(default_factory=list)
     guard: Guard | None = None
+    traceparent: str = ""
 
     def upstream(self, name: str, parents: tuple[str, ...] = ()) -> UpstreamCall:
         """A call to an upstream: `async with ctx.upstream("s3"):`, or `with` in a plain function.
@@ -172,7 +174,7 @@ class Context:
         """
         if self.guard is None:
             raise ConfigError("a cpu=True handler runs in a process of its own: it can't use ctx.upstream")
-        return self.guard.upstream(name, parents)
+        return self.guard.upstream(name, listed("parents", parents))
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Say how far the run is (0..1, None where it can't tell); shown within about a second.

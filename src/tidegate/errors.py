@@ -106,11 +106,9 @@ class JobNotFound(Refused):
 class IdempotencyConflict(Refused):
     """The idempotency key already belongs to different work."""
 
-    def __init__(self, key: str, job_id: str) -> None:
-        super().__init__(
-            f"this idempotency key was used for job {job_id} with another request; "
-            "send the same request again, or choose a new key"
-        )
+    def __init__(self, key: str, job_id: str = "") -> None:
+        used = f"used for job {job_id} with another request" if job_id else "used for another request"
+        super().__init__(f"this idempotency key was {used}; send the same request again, or choose a new key")
         self.key = key
         self.job_id = job_id
 
@@ -133,7 +131,9 @@ class IllegalTransition(Refused):
 
 
 class RateLimited(Refused):
-    """Over a limit; the same request is welcome after `retry_after`."""
+    """Over a limit; the same request is welcome after `retry_after`, and `left` of what it asked for would be now."""
+
+    left = 0
 
     def __init__(
         self, message: str, *, retry_after: timedelta, limit: int, name: str = "", window: timedelta = timedelta(0)

@@ -1,20 +1,20 @@
 """Job types: what `@app.job` registers."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, TypedDict, get_type_hints
+from typing import Annotated, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import SchemaError, to_json
 
 from tidegate.context import Context
 from tidegate.core import retry
 from tidegate.core.job import MOST_PARENTS, PAYLOAD_LIMIT, Lane, Retention
 from tidegate.core.retry import RetryPolicy
-from tidegate.core.text import check_name, plainly
+from tidegate.core.text import check_name, listed, plainly
 from tidegate.errors import ConfigError, InvalidInput, TooLarge, UnknownJobType
 
 LONGEST_TIMEOUT = timedelta(hours=24)
@@ -141,6 +141,15 @@ class Registry:
             known = ", ".join(sorted(self._types)) or "none"
             raise UnknownJobType("type", f"no job type {name!r} is registered here; known: {known}") from None
 
+    def outside(self, queues: Container[str]) -> Mapping[str, tuple[str, ...]]:
+        """The names of the job types whose jobs go to none of those queues unless told otherwise, by their queue."""
+        found: dict[str, tuple[str, ...]] = {}
+        for job_type in self:
+            queue = job_type.lane.queue
+            if queue not in queues:
+                found[queue] = (*found.get(queue, ()), job_type.name)
+        return found
+
     def __contains__(self, name: object) -> bool:
         return name in self._types
 
@@ -164,7 +173,7 @@ def encode(value: object) -> bytes:
 def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
     try:
         check_name("type", name)
-        lane, timeout = _lane(options), _timeout(options)
+        lane, timeout, files = _lane(options), _timeout(options), listed("files", options.get("files", ()))
     except InvalidInput as exc:
         raise ConfigError(f"job type {name!r}: {exc}") from exc
     annotation, wants_payload, wants_context = _signature(name, handler)
@@ -181,13 +190,13 @@ def _job_type(name: str, handler: Handler, options: JobOptions) -> JobType:
         retry_on_timeout=options.get("retry_on_timeout", False),
         retention=options.get("retention", Retention()),
         fail_on_shutdown=options.get("on_shutdown") == "fail",
-        files=options.get("files", ()),
+        files=files,
         rejects=lane.upstream is not None and options.get("when_open_submit", "reject") == "reject",
     )
 
 
 def _lane(options: JobOptions) -> Lane:
-    upstream, parents = options.get("upstream"), options.get("parents", ())
+    upstream, parents = options.get("upstream"), listed("parents", options.get("parents", ()))
     if len(parents) > MOST_PARENTS or (parents and upstream is None):
         raise InvalidInput("parents", f"at most {MOST_PARENTS} parents, and those of an upstream")
     lane = Lane(
@@ -222,11 +231,11 @@ def _mode(name: str, handler: Handler, *, cpu: bool) -> Mode:
 
 def _signature(name: str, handler: Handler) -> tuple[type[object], bool, bool]:
     try:
-        hints = get_type_hints(handler)
+        hints = get_type_hints(handler, include_extras=True)
         parameters = list(inspect.signature(handler).parameters.values())
     except (NameError, TypeError, ValueError) as exc:
         raise ConfigError(f"job type {name!r}: its handler's parameters can't be read: {exc}") from exc
-    contexts = [p for p in parameters if hints.get(p.name) is Context or p.name == "ctx"]
+    contexts = [p for p in parameters if _bare(hints.get(p.name)) is Context or p.name == "ctx"]
     payloads = [p for p in parameters if p not in contexts]
     in_order = not (contexts and payloads) or parameters[0] is payloads[0]
     plain = all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
@@ -234,6 +243,11 @@ def _signature(name: str, handler: Handler) -> tuple[type[object], bool, bool]:
         raise ConfigError(f"job type {name!r}: a handler takes (payload), (payload, ctx), (ctx) or nothing")
     annotation = hints.get(payloads[0].name, dict[str, object]) if payloads else dict[str, object]
     return annotation, bool(payloads), bool(contexts)
+
+
+def _bare(annotation: object) -> object:
+    """Without what `Annotated` adds."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _forbid_more(schema: object) -> None:
@@ -251,5 +265,5 @@ def _forbid_more(schema: object) -> None:
 def _adapter(name: str, annotation: type[object]) -> TypeAdapter[object]:
     try:
         return TypeAdapter(annotation)
-    except PydanticUserError as exc:
+    except (PydanticUserError, SchemaError) as exc:
         raise ConfigError(f"job type {name!r}: its payload annotation can't be validated: {exc}") from exc

@@ -8,7 +8,7 @@ from typing import Final
 from tidegate.core.idempotency import JSON, check_key, fingerprint
 from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, JobId, NewJob, Spec
 from tidegate.core.retry import RetryPolicy
-from tidegate.core.text import check_name
+from tidegate.core.text import check_name, listed
 from tidegate.errors import ConfigError, InvalidInput
 from tidegate.handlers import LONGEST_TIMEOUT, JobType
 
@@ -46,8 +46,8 @@ class JobRequest:
 
 
 _ASKED: Final = attrgetter(
-    *("user_id", "queue", "priority", "max_attempts", "retry", "timeout", "expires_at", "tags"),
     *("request_id", "traceparent"),
+    *("user_id", "queue", "priority", "max_attempts", "retry", "timeout", "expires_at", "tags"),
 )
 """What a spec is made of, beside the job type and the idempotency key."""
 
@@ -149,7 +149,8 @@ def _check_times(request: JobRequest, now: datetime) -> None:
 
 
 def _check_texts(request: JobRequest) -> None:
-    if request.tags and (len(request.tags) > MOST_TAGS or not all(_plain(tag, LONGEST_TAG) for tag in request.tags)):
+    tags = listed("tags", request.tags)
+    if tags and (len(tags) > MOST_TAGS or not all(_plain(tag, LONGEST_TAG) for tag in tags)):
         raise InvalidInput("tags", f"at most {MOST_TAGS} tags of 1 to {LONGEST_TAG} printable characters")
     if request.user_id and not _plain(request.user_id, LONGEST_TEXT):
         raise InvalidInput("user_id", f"1 to {LONGEST_TEXT} printable characters")

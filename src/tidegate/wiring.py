@@ -1,6 +1,7 @@
 """The composition root: from settings to everything that runs, and the only place that knows concrete classes."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from tidegate.core.job import JobId
 from tidegate.engines import open_engine
 from tidegate.errors import ConfigError, EngineUnavailable
 from tidegate.handlers import Registry
+from tidegate.intake import Intake, IntakeReach
 from tidegate.ports import Engine
 from tidegate.system_jobs import SYSTEM_QUEUE, SYSTEM_WEIGHT
 from tidegate.system_jobs.registering import SystemReach, register
@@ -31,7 +33,7 @@ from tidegate.system_jobs.webhooks.service import Reach as WebhookReach
 from tidegate.system_jobs.webhooks.service import Webhooks
 from tidegate.telemetry.events import Emitter
 from tidegate.telemetry.hooks import adopt_uncaught
-from tidegate.telemetry.logs import LogListener, configure, told_at
+from tidegate.telemetry.logs import configure, told_at
 from tidegate.upstreams import UPSTREAM, Policies, Upstreams, gate_of
 from tidegate.upstreams import Reach as Health
 from tidegate.worker.identity import identity
@@ -40,6 +42,8 @@ from tidegate.worker.runtime import Fetch, Runtime, WorkerSettings
 from tidegate.worker.worker import Worker
 
 VERSION = version("tidegate")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,11 @@ class System:
     webhooks: Webhooks
 
     def worker(self) -> Worker:
-        """A worker on this system, not started."""
+        """A worker on this system, not started. What it will not run is said in the log."""
+        left_out = self.registry.outside(self.runtime.settings.queues)
+        if left_out:
+            told = "; ".join(f"queue {queue} ({', '.join(types)})" for queue, types in left_out.items())
+            _log.warning("this process runs no jobs of types whose queues TIDEGATE_QUEUES leaves out: %s", told)
         return Worker(self.runtime, version=VERSION)
 
 
@@ -104,7 +112,14 @@ async def open_system(
 def _assembled(settings: Settings, runtime: Runtime, artifacts: ArtifactStore, webhooks: Webhooks) -> System:
     """The whole, its registry with the job types of its own."""
     client, engine, emit = Client(_reach(runtime, webhooks)), runtime.engine, runtime.emit
-    reach = SystemReach(engine=engine, client=client, clock=runtime.clock, emit=emit, webhooks=webhooks)
+    reach = SystemReach(
+        engine=engine,
+        client=client,
+        clock=runtime.clock,
+        emit=emit,
+        webhooks=webhooks,
+        bulk_of_a_user=settings.limit_bulk_per_user,
+    )
     register(runtime.registry, reach)
     return System(
         settings=settings,
@@ -182,9 +197,9 @@ def observe(settings: Settings) -> Emitter:
     """Set up logs and Sentry for this process, and the emitter that feeds them."""
     emit = Emitter()
     as_json = {"auto": None, "json": True, "console": False}[settings.log_format]
-    configure(settings.log_level, sys.stderr, json=as_json)
+    listener = configure(settings.log_level, sys.stderr, json=as_json)
     adopt_uncaught(lambda event, error: structlog.get_logger().error(event, exc_info=error))
-    emit.subscribe(LogListener(structlog.get_logger()), told_at(settings.log_level))
+    emit.subscribe(listener, told_at(settings.log_level))
     if settings.sentry_dsn is not None:
         from tidegate.telemetry.sentry import configure_sentry
 
@@ -200,16 +215,22 @@ def _reach(runtime: Runtime, webhooks: Webhooks) -> Reach:
     async def overdue(job_id: JobId) -> bool:
         return await settle_overdue(job_id, runtime)
 
-    return Reach(
+    intake = IntakeReach(
         engine=runtime.engine,
         registry=runtime.registry,
-        artifacts=runtime.artifacts,
         clock=runtime.clock,
         emit=runtime.emit,
         new_id=new_job_id,
+        check_file=check_file,
+    )
+    return Reach(
+        intake=Intake(intake),
+        engine=runtime.engine,
+        artifacts=runtime.artifacts,
+        clock=runtime.clock,
+        emit=runtime.emit,
         nonce=runtime.nonce,
         settle_overdue=overdue,
-        check_file=check_file,
         cancelled=webhooks.cancelled,
     )
 

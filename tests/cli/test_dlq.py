@@ -186,7 +186,9 @@ async def test_work_that_was_cancelled_is_a_failure(
         job_id = await submitted.get()
         await app.client.cancel(job_id)
         assert await waiting == 1
-    assert "cancelled" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith(f"tidegate: job {job_id} is accepted\n")
+    assert "cancelled" in told
 
 
 def test_what_was_refused_is_said() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,72 @@ def test_a_misspelt_variable_is_one_line_in_the_log_at_the_start(command: str, t
     assert line["level"] == "warning"
     assert line["found"] == ["TIDEGATE_LLM_BUGET is no setting: did you mean TIDEGATE_LLM_BUDGET?"]
     assert "hunter2" not in ended.stdout + ended.stderr
+
+
+APP = """
+from tidegate import Tidegate
+
+app = Tidegate()
+
+@app.job("cut", queue="videos")
+async def cut() -> None: ...
+
+@app.job("mail")
+async def mail() -> None: ...
+"""
+
+Look = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Look:
+    """What is found of the job types, with these variables set; applications lie in the test's folder."""
+    for name in [name for name in os.environ if name.startswith("TIDEGATE_")] + ["REDIS_URL", "DATABASE_URL"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TIDEGATE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+
+    def look(**environment: str) -> tuple[str, str]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        doctor(as_json=True)
+        [check] = [check for check in json.loads(capsys.readouterr().out) if check["check"] == "jobs"]
+        return check["state"], check["detail"]
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("queues", "found"),
+    [
+        ('{"default": 1, "videos": 1}', ("ok", "2 job types of shop")),
+        (
+            '{"default": 1}',
+            ("warn", "2 job types of shop; a worker with this TIDEGATE_QUEUES does not serve queue videos (cut)"),
+        ),
+    ],
+)
+def test_job_types_whose_queues_are_left_out_are_a_warning(
+    queues: str, found: tuple[str, str], tmp_path: Path, jobs: Look
+) -> None:
+    (tmp_path / "shop.py").write_text(APP)
+    assert jobs(TIDEGATE_APP="shop", TIDEGATE_QUEUES=queues) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "why"), [(None, "No module named 'market'"), ("raise KeyError('hunter2')", "KeyError")]
+)
+def test_an_application_that_can_t_be_loaded_is_a_failure(
+    source: str | None, why: str, tmp_path: Path, jobs: Look
+) -> None:
+    if source is not None:
+        (tmp_path / "market.py").write_text(source)
+    assert jobs(TIDEGATE_APP="market") == ("fail", f"application 'market' can't be loaded: {why}")
+
+
+def test_the_built_in_job_types_are_served(jobs: Look) -> None:
+    assert jobs() == ("ok", "2 job types built in")
 
 
 def test_only_names_of_ours_are_looked_at_and_only_a_near_one_is_proposed() -> None:

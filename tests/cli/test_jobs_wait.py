@@ -1,13 +1,14 @@
 """`tidegate jobs wait`: a server that is away for a while has not lost the job."""
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from tidegate.cli import EXIT_FAILED, jobs
-from tidegate.cli.jobs import Where, wait
-from tidegate.errors import JobNotFound, ResultTimeout, ServiceError, TidegateError
+from tidegate.cli.jobs import Where, submit, wait
+from tidegate.errors import EngineUnavailable, JobNotFound, ResultTimeout, ServiceError, TidegateError
 
 HERE = Where(url="http://h", user="ada")
 
@@ -77,3 +78,50 @@ def test_a_first_look_that_fails_and_a_job_that_is_gone_end_the_wait_at_once(
     looks += [*map(_stands, before), look]
     with pytest.raises(raised):
         wait("j", where=HERE)
+
+
+ACCEPTED = httpx2.Response(202, json={"job_id": "01a2"})
+
+
+def test_who_submits_and_waits_is_told_the_id_at_once(looks: list[Look], capsys: pytest.CaptureFixture[str]) -> None:
+    looks += [ACCEPTED, _stands("succeeded")]
+    assert submit("work", wait=True, where=HERE) == 0
+    assert capsys.readouterr() == ("", "tidegate: job 01a2 is accepted\n")
+
+
+@pytest.mark.parametrize(
+    ("where", "again"),
+    [(HERE, "01a2 --url http://h --user ada"), (Where(url="http://h/a b"), "01a2 --url 'http://h/a b'")],
+)
+@pytest.mark.parametrize("look", [AWAY, _problem(503, "engine-unavailable")])
+def test_a_wait_that_breaks_off_says_how_to_go_on(
+    where: Where, again: str, look: Look, looks: list[Look], capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks += [ACCEPTED, look]
+    with pytest.raises((ServiceError, EngineUnavailable)):
+        submit("work", wait=True, where=where)
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        "tidegate: job 01a2 is accepted",
+        f"tidegate: the job goes on without this command; to wait for it: tidegate jobs wait {again}",
+    ]
+    assert told.out == ""
+
+
+def test_a_wait_that_is_interrupted_says_it_too(
+    looks: list[Look], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken_off(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    looks += [ACCEPTED, _stands("running")]
+    monkeypatch.setattr(jobs, "_looked", broken_off)
+    with pytest.raises(asyncio.CancelledError):
+        submit("work", wait=True, where=HERE)
+    assert "to wait for it: tidegate jobs wait 01a2" in capsys.readouterr().err
+
+
+def test_a_job_that_fails_is_not_said_to_go_on(looks: list[Look], capsys: pytest.CaptureFixture[str]) -> None:
+    looks += [ACCEPTED, _stands("failed")]
+    assert submit("work", wait=True, where=HERE) == EXIT_FAILED
+    assert "goes on" not in capsys.readouterr().err

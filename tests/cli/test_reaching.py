@@ -1,5 +1,6 @@
 """Which server or store a command finds, and what it says when there is none."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_looking_for_jobs_where_no_store_is_makes_none(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"no store here.*TIDEGATE_DATA_DIR="):
         show_jobs()
     assert not folder.exists()
+
+
+def test_nobody_waits_for_a_new_job_where_no_worker_can_be() -> None:
+    order = Order(payload='{"prompt": "Name three tides."}')
+    with pytest.raises(InvalidInput, match="--wait: no server runs on this store"):
+        submit("content", order=order, wait=True)
+
+    async def stored() -> object:
+        async with reach(None, None) as service:
+            return (await service.get("/jobs"))["items"]
+
+    assert asyncio.run(stored()) == []
 
 
 def test_a_result_that_is_gone_is_no_unknown_job() -> None:

@@ -81,7 +81,7 @@ def test_what_is_spent_stands_beside_the_budget(budget: dict[str, float] | None,
 
 SPENT = {
     **{"name": "api", "state": "closed", "until": "2026-01-02T00:00:00Z", "limit": 2},
-    **{"why": "its budget of $0.02 a day is spent", "budget": {"spent": 0.021, "dollars": 0.02}},
+    **{"why": "its budget of $0.02 a day is spent", "budget": {"spent": 0.021, "dollars": 0.02, "exhausted": True}},
 }
 
 
@@ -94,8 +94,8 @@ def test_an_upstream_whose_budget_is_spent_is_shown_as_that_and_with_why() -> No
 @pytest.mark.parametrize(
     ("changed", "state", "why"),
     [
-        ({"budget": {"spent": 0.019999, "dollars": 0.02}}, "closed", ""),
-        ({"until": None}, "closed", ""),
+        ({"budget": {"spent": 0.021, "dollars": 0.02, "exhausted": False}}, "closed", ""),
+        ({"budget": {"spent": 0.021, "dollars": 0.02}}, "closed", ""),
         ({"budget": None}, "closed", ""),
         ({"state": "open"}, "open", SPENT["why"]),
     ],
@@ -112,7 +112,7 @@ def test_an_upstream_is_spent_only_while_a_closed_breaker_s_budget_holds_it(
     [
         ({}, "api is closed, but its budget of $0.02 a day is spent until 2026-01-02 00:00:00"),
         ({"budget": None}, "api is closed, but nothing may start before 2026-01-02 00:00:00, 2 at a time for now"),
-        ({"until": None}, "api is closed, 2 at a time for now"),
+        ({"budget": None, "until": None}, "api is closed, 2 at a time for now"),
     ],
 )
 def test_nobody_reads_that_a_breaker_is_closed_until_something(

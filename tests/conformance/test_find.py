@@ -226,6 +226,15 @@ async def test_matches_that_stay_are_met_once_while_others_leave_and_join(harnes
 
 
 @promise("find.total")
+async def test_the_first_page_tells_how_many_match_however_few_it_holds(harness: Harness) -> None:
+    dice = random.Random(3)
+    made = await populate(harness, dice)
+    for narrow in (*singles(harness), replace(JobQuery(user_id="ada"), phase=Phase.DEAD_LETTER)):
+        page = await harness.engine.find(replace(narrow, limit=1))
+        assert page.total == len(await expected(harness, made, narrow)), narrow
+
+
+@promise("find.total")
 async def test_a_total_counts_all_matches_on_every_page(harness: Harness) -> None:
     await submit(harness, *(new_job(type="work" if n % 3 else "other") for n in range(9)))
     for query, matches in ((JobQuery(limit=2), 9), (JobQuery(limit=2, type="other"), 3), (JobQuery(tag="none"), 0)):

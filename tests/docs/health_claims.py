@@ -22,6 +22,7 @@ from tidegate.core.job import (
 from tidegate.core.lifecycle import (
     CRASH_BACKOFF,
     MAX_CRASHES,
+    MAX_SYSTEM_CRASHES,
     MAX_UPSTREAM_AGE,
     MAX_UPSTREAM_FAULTS,
     TIMEOUT_GRACE,
@@ -29,6 +30,7 @@ from tidegate.core.lifecycle import (
 from tidegate.core.retry import DEFAULT, MOST_ATTEMPTS, UPSTREAM_BACKOFF, Steps
 from tidegate.core.rules import API, LLM, PROVIDER, QUEUE, WEBHOOK, RunRule
 from tidegate.core.upstream import BUDGET, MOST_OWED, UNKNOWN_LEVEL
+from tidegate.core.waiting import SOON
 from tidegate.handlers import LONGEST_TIMEOUT
 from tidegate.requests import LONGEST_DELAY
 from tidegate.system_jobs import SYSTEM_QUEUE, SYSTEM_WEIGHT
@@ -87,6 +89,7 @@ def queue() -> Iterator[str]:
 def _waiting(settings: Settings, worker: WorkerSettings) -> Iterator[str]:
     weights = ", ".join(f"`{name}` {weight}" for name, weight in _by_weight(settings.queues))
     yield f"at most one upstream with up to {COUNTED[MOST_PARENTS]} parents"
+    yield f"Once it has been due for {s(SOON)}, its `wait_reason` says so"
     yield f"by weight: {weights} (`TIDEGATE_QUEUES`), and `{SYSTEM_QUEUE}`, Tidegate's own, {SYSTEM_WEIGHT};"
     assert fairness.weight(5) == 2 * fairness.weight(4)
     yield "each step of priority doubles the share"
@@ -107,6 +110,8 @@ def _retrying() -> Iterator[str]:
     yield f"not before {_faulty()}"
     yield f"at once, then after {s(CRASH_BACKOFF.initial)}; the {NTH[MAX_CRASHES]} time it is quarantined"
     yield f"when {COUNTED[MAX_CRASHES]} of its workers have died"
+    assert MAX_SYSTEM_CRASHES == 100
+    yield "one of Tidegate's own when a hundred have"
     yield f"`max_attempts` is {DEFAULT.max_attempts}, and `retry` waits {first}, {second} and {third}"
 
 

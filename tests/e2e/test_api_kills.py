@@ -55,7 +55,8 @@ User = Mapping[str, str]
 def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One server on SQLite, two on Valkey."""
     folder = tmp_path_factory.mktemp(request.param)
-    with place(folder, request.param, {"TIDEGATE_LIMIT_USER_PER_HOUR": str(LIMIT)}) as made:
+    limits = {"TIDEGATE_LIMIT_USER_PER_HOUR": str(LIMIT), "TIDEGATE_LIMIT_BULK_PER_USER": "0"}
+    with place(folder, request.param, limits) as made:
         yield made
 
 
@@ -236,7 +237,7 @@ def _followed(url: str, job_id: str, steps: list[tuple[int, str]]) -> list[tuple
     """A job's steps, as the SDK tells who follows it at that one server; `steps` has them at once."""
     patience = Patience(within=timedelta(seconds=PATIENCE))
     with Client(url, user_id="eve", patience=patience) as client:
-        for event in client.job(job_id).events():
+        for event in client.handle(job_id).events():
             steps += [] if event.seq is None else [(event.seq, event.event)]
     return steps
 

@@ -38,8 +38,10 @@ async def served(app: Tidegate, settings: Settings) -> AsyncIterator[httpx2.Asyn
     server = Server(app, settings, worker=False)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run())
-        async with asyncio.timeout(60):
-            await server.started.wait()
-        async with httpx2.AsyncClient(base_url=server.url, headers=ADA, timeout=20) as client:
-            yield client
-        server.stop()
+        try:
+            async with asyncio.timeout(60):
+                await server.started.wait()
+            async with httpx2.AsyncClient(base_url=server.url, headers=ADA, timeout=20) as client:
+                yield client
+        finally:
+            server.stop()

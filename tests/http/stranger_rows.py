@@ -89,6 +89,12 @@ def _schedule(things: Things) -> Sequence[Ask]:
     return [Ask(path={"name": "of-mine"}, body=body) for body in named]
 
 
+def _hooked(_: Things) -> Sequence[Ask]:
+    """A webhook of his own, and one under the owner's key."""
+    body = {"url": "https://93.184.216.34/"}
+    return [Ask(body=body), Ask(body=body, headers={"Idempotency-Key": KEY})]
+
+
 def _webhooks(things: Things) -> Sequence[Ask]:
     return [Ask(path={"webhook_id": things.webhook})]
 
@@ -155,7 +161,7 @@ ROWS: Final[Mapping[str, Sequence[Row]]] = {
         for verb in ("show", "delete", "pause", "resume", "trigger")
     },
     "webhooks_find": [Row(Verdict.BLIND, lambda _: [Ask(), _STAR])],
-    "webhooks_create": [Row(Verdict.BLIND, lambda _: [Ask(body={"url": "https://93.184.216.34/"})])],
+    "webhooks_create": [Row(Verdict.BLIND, _hooked)],
     "webhooks_change": [Row(Verdict.UNKNOWN, _changes)],
     **{
         f"webhooks_{verb}": [Row(Verdict.UNKNOWN, _webhooks)]

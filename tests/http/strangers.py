@@ -157,7 +157,8 @@ async def _filled(app: Tidegate, api: httpx2.AsyncClient) -> Things:
     upload = (await api.post("/uploads", content=SECRET.encode(), headers=sent)).json()["file"]
     schedule = {"expression": "0 3 1 1 *", "type": "echo", "payload": payload}
     assert (await api.put(f"/schedules/at-{SECRET}", json=schedule, headers=owner)).status_code == 201
-    webhook = (await made("/webhooks", owner, {"url": f"https://93.184.216.34/{SECRET}"}))["id"]
+    keyed = {**owner, "Idempotency-Key": KEY}
+    webhook = (await made("/webhooks", keyed, {"url": f"https://93.184.216.34/{SECRET}"}))["id"]
     delivery = (await made(f"/webhooks/{webhook}/test", owner, None))["job_id"]
     receiver = (await made("/webhooks", stranger, {"url": "https://93.184.216.34/"}))["id"]
     gate = gate_of(UPSTREAM, f"webhook.{webhook}")

@@ -66,6 +66,11 @@ async def test_a_route_is_closed_without_a_key_and_to_lesser_roles(
             problem(await locked.request(method, place, headers=headers), 403, "access-denied")
 
 
+@pytest.mark.parametrize("place", ["/docs", "/openapi.json"])
+async def test_what_the_api_is_may_be_read_without_a_key(locked: httpx2.AsyncClient, place: str) -> None:
+    assert (await locked.get(place)).status_code == 200
+
+
 async def test_a_users_key_sees_its_own_jobs_and_an_operators_sees_all(locked: httpx2.AsyncClient) -> None:
     ada, bob = await key(locked, Role.WRITER, "ada"), await key(locked, Role.WRITER, "bob")
     job_id = (await locked.post("/jobs", json={"type": "echo"}, headers=ada)).json()["job_id"]
@@ -149,6 +154,14 @@ async def test_who_shows_no_key_or_leaves_bearer_out_is_told_how_one_is_shown(lo
 )
 async def test_what_is_no_key_opens_nothing(locked: httpx2.AsyncClient, shown: str) -> None:
     problem(await locked.get("/jobs", headers=ADA | {"Authorization": shown}), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("way", ["GET", "POST"])
+async def test_two_keys_at_once_are_refused_whatever_they_are(locked: httpx2.AsyncClient, way: str) -> None:
+    headers = [("X-User-ID", "ada"), ("Authorization", ADMIN["Authorization"]), ("Authorization", "Bearer x")]
+    for shown in (headers, headers[::-1], [*headers, headers[1]]):
+        answer = await locked.request(way, "/jobs", headers=shown, content=b'{"type":"echo"}' if way == "POST" else b"")
+        assert "more than one Authorization" in str(problem(answer, 400, "bad-request")["detail"])
 
 
 async def test_a_key_that_is_over_or_revoked_opens_nothing(locked: httpx2.AsyncClient) -> None:

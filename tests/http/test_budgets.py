@@ -105,12 +105,14 @@ async def test_an_upstream_shows_its_budget_what_is_spent_and_until_when(
     await run(working, app, "paid")
     await app.system.upstreams.keeper.flush("upstream:paid")
     shown, until = (await working.get("/upstreams/paid")).json(), ENDS.isoformat().replace("+00:00", "Z")
-    assert shown["budget"] == {"dollars": 1.0, "per": YEAR.total_seconds(), "spent": 0.5, "until": until}
+    half = {"dollars": 1.0, "per": YEAR.total_seconds(), "spent": 0.5, "until": until, "exhausted": False}
+    assert shown["budget"] == half
     assert (shown["until"], shown["budget_per_user"]) == (None, None)
     await run(working, app, "paid")
     await app.system.upstreams.keeper.flush("upstream:paid")
     spent = (await working.get("/upstreams/paid")).json()
     assert (spent["state"], spent["until"], spent["why"]) == ("closed", until, f"its budget of {BUDGET} is spent")
+    assert spent["budget"] == {**half, "spent": 1.0, "exhausted": True}
     changes = (await working.get("/upstreams/paid/history")).json()["items"]
     assert changes[0]["to"] == "spent"
     shared = (await working.get("/upstreams/shared")).json()
@@ -123,12 +125,12 @@ async def test_why_an_upstream_is_held_is_its_budget_beside_what_opened_it_and_n
     for _ in range(2):
         await run(working, app, "paid")
     await app.system.upstreams.keeper.flush("upstream:paid")
-    whys = {}
+    held = {}
     for word in ("open", "closed", "off"):
-        answer = await working.put("/upstreams/paid/override", json={"state": word})
-        whys[word] = answer.json()["why"]
+        shown = (await working.put("/upstreams/paid/override", json={"state": word})).json()
+        held[word] = shown["why"], shown["budget"]["exhausted"]
     spent = f"its budget of {BUDGET} is spent"
-    assert whys == {"open": spent, "closed": spent, "off": ""}
+    assert held == {"open": (spent, True), "closed": (spent, True), "off": ("", False)}
     upstreams = app.system.upstreams
     await upstreams.override("upstream:paid", None, author="ada")
     for _ in range(6):

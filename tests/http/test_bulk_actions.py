@@ -206,7 +206,7 @@ async def test_what_the_store_refuses_or_made_before_costs_nothing(
         problem(await _act(api, "cancel", all=True, idempotency_key="k"), 503, "store-unavailable")
     assert (await _act(api, "cancel", all=True, idempotency_key="k")).status_code == 202
     with monkeypatch.context() as patch:
-        patch.setattr(app.system.client, "replayed", unknown)  # as if its twin had come only just now
+        patch.setattr(app.system.client.intake, "replayed", unknown)  # as if its twin had come only just now
         assert (await _act(api, "cancel", all=True, idempotency_key="k")).status_code == 200
     assert (await _act(api, "cancel", all=True)).status_code == 202
     problem(await _act(api, "cancel", all=True), 429, "rate-limited")

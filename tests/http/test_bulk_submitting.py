@@ -10,13 +10,13 @@ import pytest
 
 from tests.http.calls import fields, post, problem
 from tidegate.app import Tidegate
-from tidegate.client import Accepted
 from tidegate.config import Settings
 from tidegate.core.job import JobId, NewJob
 from tidegate.core.verbs import Receipt, Submission
 from tidegate.errors import EngineUnavailable
 from tidegate.http.routes.bulk_submitting import BULK_LIMIT
 from tidegate.http.schemas.bulk import MOST_JOBS
+from tidegate.intake import Accepted
 
 USER_LIMIT = 10
 
@@ -261,26 +261,6 @@ async def test_a_refused_batch_and_repeats_cost_nothing(api: httpx2.AsyncClient)
     assert await _left(api) == USER_LIMIT - 4
 
 
-async def test_over_the_limit_a_batch_is_refused_whole_or_each_new_job_of_it_is(
-    api: httpx2.AsyncClient, app: Tidegate
-) -> None:
-    await _bulk(api, *[_echo(n, idempotency_key=f"k-{n}") for n in range(6)])
-    jobs = [_echo(n, idempotency_key=f"k-{n}") for n in range(4, 12)]
-    response = await _bulk(api, *jobs)
-    problem(response, 429, "rate-limited")
-    assert int(response.headers["retry-after"]) > 3_500
-    said = (await _bulk(api, *jobs, mode="each")).json()
-    assert (said["accepted"], said["refused"]) == (2, 6)
-    assert {item["problem"]["status"] for item in said["items"] if "problem" in item} == {429}
-    assert await _stored(app) == 6
-
-
-async def test_a_batch_over_the_whole_limit_says_that_it_can_never_be_accepted(api: httpx2.AsyncClient) -> None:
-    said = problem(await _bulk(api, *[_echo()] * (USER_LIMIT + 1)), 422, "invalid-input")
-    assert fields(said) == ["jobs"]
-    assert str(USER_LIMIT) in str(said["detail"])
-
-
 async def test_a_batch_is_one_post_of_its_address(api: httpx2.AsyncClient, app: Tidegate) -> None:
     narrow = app.system.settings.model_copy(update={"limit_user_per_hour": 0, "limit_ip_per_minute": 2})
     object.__setattr__(app.system, "settings", narrow)
@@ -302,7 +282,7 @@ async def test_a_repeat_that_another_process_won_is_uncounted(
     api: httpx2.AsyncClient, app: Tidegate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await post(api, idempotency_key="k", payload={"count": 1})
-    monkeypatch.setattr(app.system.client, "replayed", _unknown)  # as if it had come only just now
+    monkeypatch.setattr(app.system.client.intake, "replayed", _unknown)  # as if it had come only just now
     response = await _bulk(api, _echo(1, idempotency_key="k"), _echo(2))
     assert [(item["job_id"] == first, item["created"]) for item in response.json()["items"]] == [
         (True, False),
@@ -339,7 +319,7 @@ async def test_a_batch_whose_end_nobody_knows_is_counted_once_however_often_it_i
         patch.setattr(app.system.engine, "submit", deaf)
         for _ in range(2):
             problem(await _bulk(api, *jobs), 503, "store-unavailable")
-            patch.setattr(app.system.client, "replayed", _unknown)  # a twin elsewhere, as late as can be
+            patch.setattr(app.system.client.intake, "replayed", _unknown)  # a twin elsewhere, as late as can be
     again = await _bulk(api, *jobs)
     assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
     assert (await _stored(app), await _left(api)) == (3, USER_LIMIT - 4)

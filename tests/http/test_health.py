@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import httpx2
+import pytest
 
 from tests.http.calls import post
 from tidegate.app import Tidegate
 from tidegate.core.job import Owner
 from tidegate.core.query import WorkerInfo
+from tidegate.http.watching.meter import Meter
 
 
 async def test_the_process_says_that_it_answers(api: httpx2.AsyncClient) -> None:
@@ -47,10 +49,24 @@ async def test_readiness_warns_of_jobs_that_no_worker_serves(api: httpx2.AsyncCl
     assert (ready["status"], ready["workers"], ready["warnings"]) == ("ready", 1, warnings[1:])
 
 
-async def test_readiness_tells_a_few_warnings_not_all(api: httpx2.AsyncClient) -> None:
+async def test_readiness_names_no_queue_that_a_client_made_up_and_counts_those(api: httpx2.AsyncClient) -> None:
+    await post(api, queue="low")
     for number in range(12):
         await post(api, queue=f"q{number}")
-    assert len((await api.get("/readyz")).json()["warnings"]) == 10
+    assert (await api.get("/readyz")).json()["warnings"] == [
+        "no worker serves queue 'low', where jobs wait: 1",
+        "no worker serves 12 other queues, where jobs wait: 12",
+    ]
+
+
+async def test_readiness_names_five_queues_at_most(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [f"own-{number}" for number in range(6)]
+    monkeypatch.setattr(Meter, "queues", lambda _: own)
+    for queue in own:
+        await post(api, queue=queue)
+    *named, last = (await api.get("/readyz")).json()["warnings"]
+    assert [f"'own-{number}'" in warning for number, warning in enumerate(named)] == [True] * 5
+    assert last == "no worker serves 1 other queue, where jobs wait: 1"
 
 
 async def test_health_needs_no_user(api: httpx2.AsyncClient) -> None:

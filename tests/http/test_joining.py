@@ -69,3 +69,11 @@ async def test_nothing_is_written_to_a_connection_that_is_gone(line: _Line, join
     line.close()
     await asyncio.sleep(0)
     assert line.told == ["closed"]
+
+
+async def test_that_a_request_may_go_on_is_no_head_and_waits_for_nothing(line: _Line, joined: Joined) -> None:
+    joined.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert line.told == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    joined.write(b"HTTP/1.1 201 ")
+    joined.write(b"body")
+    assert line.told[1:] == [b"HTTP/1.1 201 body"]

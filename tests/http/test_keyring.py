@@ -6,13 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.http.handlers import application
 from tests.http.reach import plain_settings
 from tidegate.clock import FakeClock
-from tidegate.core.access import Role, digest_of, session_text
+from tidegate.core.access import GIVEN, Role, digest_of, session_text
 from tidegate.core.verbs import Document, Swap, Swapped, Take, Taken
 from tidegate.errors import EngineUnavailable
+from tidegate.http.guards import keyring
 from tidegate.http.guards.keyring import (
     KEYS,
     KNOWN_FOR,
@@ -161,6 +163,27 @@ async def test_a_list_that_the_store_could_not_give_makes_known_keys_no_stranger
     assert await ring.find(text) is not None
 
 
+async def test_a_store_that_hangs_keeps_nobody_waiting_and_what_it_says_late_is_heard(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = _ring(store, clock), _ring(store, clock)
+    key, text = await there.make(WISH)
+    assert await here.find(text) is not None
+    assert await there.revoke(key.id)
+    monkeypatch.setattr(keyring, "READ_WITHIN", 0.02)
+    clock.advance(LATER)
+    store.go_on.clear()
+    async with asyncio.timeout(5):
+        assert await here.find(text) is not None  # as while the store is away
+    store.go_on.set()
+    for _ in range(1_000):
+        if await here.find(text) is None:
+            break
+        await asyncio.sleep(0.001)
+    else:
+        pytest.fail("what was read late was forgotten")
+
+
 async def test_every_text_of_a_key_rotated_twice_opens_until_its_own_end(store: Store, clock: FakeClock) -> None:
     here, there = _ring(store, clock), _ring(store, clock)
     key, first = await here.make(WISH)
@@ -235,6 +258,27 @@ async def test_a_session_that_was_ended_or_is_over_opens_nothing(store: Store, c
     assert await ring.session(ended) is None
     clock.advance(SESSION_LASTS)
     assert await ring.session(over) is None
+
+
+async def test_a_session_of_the_administrators_key_ends_where_that_is_another_or_none(
+    store: Store, clock: FakeClock
+) -> None:
+    given: list[SecretStr | None] = [SecretStr("an-administrators-own-key")]
+    ring = KeyRing(lambda: store, clock, lambda: given[-1])
+    text = await _begin(ring, "an-administrators-own-key")
+    shown = await ring.session(text)
+    assert shown is not None
+    assert (shown.key.id, shown.key.role, shown.key.user_id) == (GIVEN, Role.ADMIN, None)
+    for other in (SecretStr("another-administrators-key"), None):
+        given.append(other)
+        assert await ring.session(text) is None
+        assert await ring.find("an-administrators-own-key") is None
+    assert await _ring(store, clock).session(text) is None
+    given.pop()
+    given.pop()
+    assert await ring.session(text) is not None
+    clock.advance(SESSION_LASTS)
+    assert await ring.session(text) is None
 
 
 async def test_a_token_that_only_bears_the_mark_opens_nothing(store: Store, clock: FakeClock) -> None:

@@ -69,16 +69,34 @@ async def test_another_request_under_a_known_key_is_a_conflict_also_at_the_limit
     problem(response, 422, "idempotency-conflict")
 
 
-async def test_repeats_and_refusals_cost_nothing(api: httpx2.AsyncClient) -> None:
+async def test_repeats_cost_nothing(api: httpx2.AsyncClient) -> None:
     first = {"type": "echo", "idempotency_key": "k"}
     await post(api, idempotency_key="k")
-    for _ in range(10):
+    for _ in range(ADDRESS_LIMIT + 2):
         assert (await api.post("/jobs", json=first)).status_code == 200
-        assert (await api.post("/jobs", json=first | {"priority": 1})).status_code == 422
-        assert (await api.post("/jobs", json={"type": "no-such-type"})).status_code == 422
     await post(api)
     await post(api)
     problem(await api.post("/jobs", json={"type": "echo"}), 429, "rate-limited")
+
+
+@pytest.mark.parametrize("way", [{}, {"Origin": "https://elsewhere.example"}], ids=["straight", "around"])
+@pytest.mark.parametrize("refused", [b'{"type":"no-such-type"}', b'{"type":', b'{"type":"echo","idempotency_key":"k"}'])
+async def test_what_is_refused_counts_for_its_address_and_not_for_its_user(
+    server: httpx2.AsyncClient, settings: Settings, app: Tidegate, way: dict[str, str], refused: bytes
+) -> None:
+    await post(server, idempotency_key="k", priority=1)
+    for _ in range(ADDRESS_LIMIT - 1):
+        assert (await server.post("/jobs", content=refused, headers=way)).status_code in (400, 422)
+    problem(await server.post("/jobs", content=refused, headers=way), 429, "rate-limited")
+    [taken] = await app.system.engine.take(enqueue(settings, "ada"), "0" * 32)
+    assert taken.remaining == USER_LIMIT - 2
+
+
+@pytest.mark.parametrize("refused", [b'{"jobs":[{"type":"no-such-type"}]}', b'{"jobs":', b"{}"])
+async def test_a_batch_that_is_refused_counts_for_its_address(api: httpx2.AsyncClient, refused: bytes) -> None:
+    for _ in range(ADDRESS_LIMIT):
+        assert (await api.post("/jobs/bulk", content=refused)).status_code in (400, 422)
+    problem(await api.post("/jobs/bulk", content=refused), 429, "rate-limited")
 
 
 async def test_repeats_that_raced_cost_as_much_as_one(server: httpx2.AsyncClient) -> None:
@@ -94,7 +112,8 @@ async def test_posts_of_an_address_are_limited_whoever_makes_them(api: httpx2.As
         await api.post(f"/jobs/{job_id}/cancel", headers={"X-User-ID": f"user-{number}"})
     assert (await api.post("/uploads", content=b"a")).status_code == 201
     for path in ("/jobs", "/uploads", f"/jobs/{job_id}/cancel", f"/jobs/{job_id}/retry", f"/jobs/{job_id}/dismiss"):
-        response = await api.post(path, json={"type": "echo"}, headers=BOB)
+        body = b'{"type":"echo"}' if path in ("/jobs", "/uploads") else None
+        response = await api.post(path, content=body, headers=BOB)
         problem(response, 429, "rate-limited")
         assert 50 <= int(response.headers["retry-after"]) <= 60
 

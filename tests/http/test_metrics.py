@@ -123,6 +123,7 @@ async def test_both_of_prometheus_s_forms_can_be_read(working: httpx2.AsyncClien
     assert opened.endswith("# EOF\n")
     assert {family.name for family in (*COUNTS, *GAUGES)} - told == {"tidegate_queue_ended_per_second"}  # not yet
     assert Scrape(text)("tidegate_jobs_submitted_total", type="echo", queue="default") == 1
+    assert "_created" not in text + opened
 
 
 async def test_jobs_are_counted_by_what_they_came_to(working: httpx2.AsyncClient, app: Tidegate) -> None:

@@ -242,6 +242,24 @@ async def test_the_hosts_document_has_our_routes_and_is_whole(app: Tidegate) -> 
     assert all(list(answer["content"]) == ["application/problem+json"] for answer in refused)
 
 
+async def test_the_hosts_document_says_how_to_show_a_key_where_one_is_asked_for(app: Tidegate) -> None:
+    document, alone = _included(app).openapi(), create_app(app).openapi()
+    schemes, ours = document["components"]["securitySchemes"], alone["components"]["securitySchemes"]
+    assert schemes == {f"tidegate_{name}": scheme for name, scheme in ours.items()}
+    for path, operations in alone["paths"].items():
+        for method, operation in operations.items() if path != "/" else ():
+            said = document["paths"][PREFIX + path][method].get("security", [])
+            assert len(said) == len(operation.get("security", [])), path
+            assert {name for way in said for name in way} == (set(schemes) if said else set()), path
+
+
+async def test_the_hosts_document_tells_retry_policies_apart_without_references(app: Tidegate) -> None:
+    submit = _included(app).openapi()["paths"][f"{PREFIX}/jobs"]["post"]["requestBody"]["content"]
+    policy = submit["application/json"]["schema"]["properties"]["retry"]["anyOf"][0]
+    assert [one["properties"]["policy"]["const"] for one in policy["oneOf"]] == ["steps", "exponential"]
+    assert "discriminator" not in policy
+
+
 async def test_the_hosts_own_operations_are_documented_as_before(app: Tidegate) -> None:
     before = _host(FastAPI(title="Host")).openapi()["paths"]["/orders/{number}"]
     assert _included(app).openapi()["paths"]["/orders/{number}"] == before
@@ -254,3 +272,11 @@ async def test_a_router_may_be_included_in_another(app: Tidegate) -> None:
     async with _opened(host, **ADA) as client:
         answer = await client.post(f"/v1{PREFIX}/jobs", json={"type": "echo"})
         assert (await client.get(answer.headers["location"])).status_code == 200
+
+
+async def test_head_is_answered_and_what_nobody_asked_for_refused_there_too(hosted: httpx2.AsyncClient) -> None:
+    job_id = (await hosted.post(f"{PREFIX}/jobs", json={"type": "echo"})).json()["job_id"]
+    headed = await hosted.head(f"{PREFIX}/jobs/{job_id}")
+    assert (headed.status_code, headed.content) == (200, b"")
+    refused = await hosted.post(f"{PREFIX}/jobs/{job_id}/cancel", params={"dry_run": "true"})
+    assert fields(problem(refused, 422, "invalid-input")) == ["dry_run"]

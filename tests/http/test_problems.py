@@ -79,11 +79,11 @@ async def test_an_unknown_place_is_a_problem_too(shared: httpx2.AsyncClient, pat
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/jobs", "GET, POST"),
-        ("DELETE", "/jobs/x", "GET"),
+        ("PUT", "/jobs", "GET, HEAD, POST"),
+        ("DELETE", "/jobs/x", "GET, HEAD"),
         ("GET", "/uploads", "POST"),
         ("GET", "/jobs/x/cancel", "POST"),
-        ("POST", "/health", "GET"),
+        ("POST", "/health", "GET, HEAD"),
         ("GET", "/jobs/bulk", "POST"),
     ],
 )

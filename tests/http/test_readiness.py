@@ -59,5 +59,26 @@ async def test_a_check_that_hangs_is_a_check_that_failed(
 ) -> None:
     monkeypatch.setattr(app.system.engine, "check", _hung)
     monkeypatch.setattr(health, "PATIENCE", 0.05)
-    said = problem(await api.get("/readyz"), 503, "not-ready")
-    assert said["checks"] == {"engine": "TimeoutError", "artifacts": "ok"}
+    answer = await api.get("/readyz")
+    assert problem(answer, 503, "not-ready")["checks"] == {"engine": "TimeoutError", "artifacts": "ok"}
+    assert answer.headers["retry-after"] == "2"
+
+
+async def test_a_store_that_hangs_is_told_of_in_one_patience_though_its_driver_can_t_let_go(
+    api: httpx2.AsyncClient, app: Tidegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = asyncio.Event()
+
+    async def hung() -> None:
+        try:
+            await back.wait()
+        except asyncio.CancelledError:
+            await back.wait()  # as drivers do that tell the server, and wait for it to hear
+            raise
+
+    for verb in ("check", "stats", "workers"):
+        monkeypatch.setattr(app.system.engine, verb, hung)
+    monkeypatch.setattr(health, "PATIENCE", 0.2)
+    async with asyncio.timeout(5):
+        problem(await api.get("/readyz"), 503, "not-ready")
+    back.set()

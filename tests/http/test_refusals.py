@@ -5,7 +5,7 @@ import json
 import httpx2
 import pytest
 
-from tests.http.calls import BOB, fields, problem
+from tests.http.calls import BOB, fields, post, problem
 
 
 @pytest.mark.parametrize("headers", [{"X-User-ID": ""}, {"X-User-ID": "\x7f"}, {"X-User-ID": "a" * 256}])
@@ -106,3 +106,50 @@ async def test_what_is_no_time_is_told_in_plain_words(shared: httpx2.AsyncClient
     for refused in (asked, posted):
         [fault] = refused.json()["errors"]
         assert fault["message"].startswith("write it like 2026-01-31T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("retry", "field", "said"),
+    [
+        ({"policy": "exponential", "initial": -1}, "retry.initial", "not -1 s"),
+        ({"policy": "steps", "delays": [1e9]}, "retry.delays.0", "not 1e+09 s"),
+        ({"policy": "exponential", "initial": 10, "max": 5}, "retry.max", "5 s, is less than the initial 10 s"),
+        ({"policy": "steps", "delays": {}}, "retry.delays", "must be a list, not an object"),
+        ({"policy": None}, "retry.policy", "must be a string, not null"),
+        ({"policy": "steps", "delays": [True]}, "retry.delays.0", "must be a number, not true"),
+        ("often", "retry", "Input should be an object"),
+    ],
+)
+async def test_what_is_wrong_is_told_in_words_of_json(
+    shared: httpx2.AsyncClient, retry: object, field: str, said: str
+) -> None:
+    response = await shared.post("/jobs", json={"type": "echo", "retry": retry})
+    assert fields(problem(response, 422, "invalid-input")) == [field]
+    [fault] = response.json()["errors"]
+    assert said in fault["message"]
+
+
+async def test_a_number_of_thousands_of_digits_is_refused_in_plain_words(shared: httpx2.AsyncClient) -> None:
+    body = b'{"type": "echo", "payload": {"numbers": [1%b]}}' % (b"0" * 5_000)
+    said = problem(await shared.post("/jobs", content=body), 400, "malformed-json")
+    assert said["detail"] == "a whole number in it has thousands of digits"
+
+
+async def test_a_payloads_number_may_be_any_and_is_kept_to_its_last_digit(shared: httpx2.AsyncClient) -> None:
+    number = 10**400 + 7
+    job_id = await post(shared, payload={"count": number})
+    assert (await shared.get(f"/jobs/{job_id}")).json()["payload"] == {"count": number}
+
+
+@pytest.mark.parametrize("name", ["priority", "max_attempts", "delay", "timeout"])
+@pytest.mark.parametrize("number", [2**63, -(10**400)])
+async def test_any_other_number_has_bounds(shared: httpx2.AsyncClient, name: str, number: int) -> None:
+    response = await shared.post("/jobs", json={"type": "echo", name: number})
+    assert fields(problem(response, 422, "invalid-input")) == [name]
+
+
+@pytest.mark.parametrize("path", ["//jobs", "/jobs//", "//health"])
+async def test_a_slash_too_many_leads_nowhere(shared: httpx2.AsyncClient, path: str) -> None:
+    url = f"http://here{path}"
+    problem(await shared.post(url, json={"type": "echo"}), 404, "not-found")
+    problem(await shared.get(url), 404, "not-found")

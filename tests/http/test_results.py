@@ -4,7 +4,7 @@ import json
 
 import httpx2
 
-from tests.http.calls import post, problem, run
+from tests.http.calls import ended, post, problem, run
 from tests.http.handlers import LARGE, PICTURE
 from tidegate.app import Tidegate
 
@@ -89,10 +89,43 @@ async def test_another_jobs_files_are_not_reached_through_ones_own(working: http
         problem(response, 404, "artifact-not-found")
 
 
-async def test_a_job_without_a_result_has_no_files(working: httpx2.AsyncClient, app: Tidegate) -> None:
-    for job_id in (await run(working, app, "broken", max_attempts=1), await run(working, app, "nothing")):
-        assert (await working.get(f"/jobs/{job_id}/artifacts")).json() == {"items": []}
-        problem(await working.get(f"/jobs/{job_id}/artifacts/result.json"), 404, "artifact-not-found")
+async def test_a_job_that_returned_nothing_has_no_files(working: httpx2.AsyncClient, app: Tidegate) -> None:
+    job_id = await run(working, app, "nothing")
+    assert (await working.get(f"/jobs/{job_id}/artifacts")).json() == {"items": []}
+    for name in ("result.json", "error.json"):
+        problem(await working.get(f"/jobs/{job_id}/artifacts/{name}"), 404, "artifact-not-found")
+
+
+async def test_a_failed_job_has_the_error_of_its_last_run_and_no_other_file(
+    working: httpx2.AsyncClient, app: Tidegate
+) -> None:
+    job_id = await run(working, app, "broken", max_attempts=1)
+    [error] = (await working.get(f"/jobs/{job_id}/artifacts")).json()["items"]
+    assert (error["path"], error["url"]) == ("error.json", f"/jobs/{job_id}/artifacts/error.json")
+    told = await working.get(error["url"])
+    assert (told.headers["content-type"], len(told.content)) == ("application/json", error["size"])
+    assert {**told.json(), "timestamp": ""} == {
+        "job_id": job_id,
+        "status": "failed",
+        "error": "processing_error",
+        "message": "it is broken",
+        "timestamp": "",
+    }
+    problem(await working.get(f"/jobs/{job_id}/artifacts/result.json"), 404, "artifact-not-found")
+    for other in ("2-deadbeef", "1-deadbeef/a"):  # another run's, and one that a handler saved
+        await app.system.artifacts.put(f"jobs/{job_id}/{other}/error.json", b"{}", content_type="application/json")
+    assert (await working.get(error["url"])).content == told.content
+    await working.post(f"/jobs/{job_id}/retry")
+    await ended(app, job_id)
+    again = (await working.get(error["url"])).json()
+    assert again["timestamp"] > told.json()["timestamp"]
+
+
+async def test_a_job_that_runs_again_has_no_error_yet(working: httpx2.AsyncClient, app: Tidegate) -> None:
+    job_id = await run(working, app, "broken", max_attempts=1)
+    await working.post("/queues/default/pause", json={})
+    await working.post(f"/jobs/{job_id}/retry")
+    assert (await working.get(f"/jobs/{job_id}/artifacts")).json() == {"items": []}
 
 
 async def test_a_result_whose_artifact_is_gone_is_not_found(working: httpx2.AsyncClient, app: Tidegate) -> None:

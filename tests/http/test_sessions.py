@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from ipaddress import ip_network
 
 import httpx2
 import pytest
 
 from tests.http.calls import ADA, problem
+from tests.http.handlers import application
 from tests.http.keyed import ADMIN, guarded, key
 from tidegate.app import Tidegate
 from tidegate.config import Settings
 from tidegate.core.access import Role
+from tidegate.http.app import create_app
 from tidegate.http.guards import keyring
 from tidegate.http.guards.keyring import STRANGERS
 from tidegate.http.live import streams
@@ -45,6 +48,19 @@ async def test_a_session_stands_for_its_key_and_its_cookie_is_out_of_reach_for_s
     problem(await locked.get("/session"), 401, "unauthenticated")
 
 
+async def test_the_administrators_key_of_the_settings_begins_a_session_that_may_what_it_may(
+    locked: httpx2.AsyncClient,
+) -> None:
+    assert (await _login(locked, ADMIN)).json() == {"role": "admin", "name": "admin", "user_id": None}
+    assert (await locked.get("/session")).json() == {"role": "admin", "name": "admin", "user_id": None}
+    made = await locked.post("/keys", json={"name": "a", "role": "reader"}, headers=HERE)
+    assert made.status_code == 201
+    problem(await locked.post("/keys", json={"name": "b", "role": "reader"}), 403, "access-denied")
+    assert (await locked.get("/jobs")).json()["items"] == []
+    assert (await locked.delete("/session", headers=HERE)).status_code == 204
+    problem(await locked.get("/keys"), 401, "unauthenticated")
+
+
 @pytest.mark.parametrize("settings", [3], indirect=True)
 async def test_wrong_keys_shut_nobody_out_who_has_one(locked: httpx2.AsyncClient) -> None:
     wrong = {"Authorization": "Bearer tg_aaaaaaaa_" + "b" * 52}
@@ -52,10 +68,36 @@ async def test_wrong_keys_shut_nobody_out_who_has_one(locked: httpx2.AsyncClient
     assert (await locked.post("/jobs", json={"type": "echo"}, headers=ADMIN | ADA)).status_code == 201
 
 
-async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_never_sent_without(locked: httpx2.AsyncClient) -> None:
-    text = (await key(locked, Role.READER, "ada"))["Authorization"].removeprefix("Bearer ")
-    begun = await locked.post("/session", json={"key": text}, headers={"Origin": "https://here"})
-    assert "secure" in begun.headers["set-cookie"].lower()
+PROXIED = {"trusted_proxies": (ip_network("127.0.0.0/8"),)}
+LASTING = {"hsts": timedelta(days=365)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "base", "headers", "secure"),
+    [
+        ({}, "http://here", {}, False),
+        ({}, "http://here", HERE, False),
+        ({}, "http://here", {"Origin": "https://here"}, True),
+        ({}, "https://here", {}, True),
+        (LASTING, "http://here", {}, True),
+        (PROXIED, "http://here", {"X-Forwarded-Proto": "https"}, True),
+        (PROXIED, "http://here", {"X-Forwarded-Proto": "http, HTTPS"}, True),
+        (PROXIED, "http://here", {"X-Forwarded-Proto": "http"}, False),
+        (PROXIED, "http://here", {}, False),
+        ({}, "http://here", {"X-Forwarded-Proto": "https"}, False),
+    ],
+)
+async def test_a_cookie_that_was_given_by_tls_is_never_sent_without(
+    settings: Settings, changed: dict[str, object], base: str, headers: dict[str, str], *, secure: bool
+) -> None:
+    api = create_app(application(settings.model_copy(update=changed)), worker=False)
+    transport = httpx2.ASGITransport(app=api)
+    async with api.router.lifespan_context(api), httpx2.AsyncClient(transport=transport, base_url=base) as client:
+        text = ADMIN["Authorization"].removeprefix("Bearer ")
+        begun = await client.post("/session", json={"key": text}, headers=headers)
+        ended = await client.delete("/session", headers=headers | ADMIN)
+    assert [answer.status_code for answer in (begun, ended)] == [201, 204]
+    assert ["secure" in answer.headers["set-cookie"].lower() for answer in (begun, ended)] == [secure, secure]
 
 
 @pytest.mark.parametrize(

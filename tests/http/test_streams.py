@@ -44,7 +44,10 @@ async def test_an_id_that_is_none_is_refused(api: httpx2.AsyncClient, place: str
         problem(await api.get(_path(job_id), params={"after": place}), 422, "invalid-input")
 
 
-@pytest.mark.parametrize(("setting", "user"), [("limit_streams_per_user", "ada"), ("limit_streams", "bob")])
+@pytest.mark.parametrize(
+    ("setting", "user"),
+    [("limit_streams_per_user", "ada"), ("limit_streams_per_address", "bob"), ("limit_streams", "bob")],
+)
 async def test_streams_are_bounded_and_an_ended_one_makes_room(setting: str, user: str, tmp_path: Path) -> None:
     settings = plain_settings(tmp_path).model_copy(update={setting: 1})
     app, headers = application(settings), {"X-User-ID": user}

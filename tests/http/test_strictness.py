@@ -54,6 +54,24 @@ async def test_many_brackets_side_by_side_are_not_deep(shared: httpx2.AsyncClien
     await post(shared, payload={"text": "[{" * 100, "numbers": []})
 
 
+@pytest.mark.parametrize(
+    ("way", "path"),
+    [
+        ("GET", "/jobs?limit=1&limit=2"),
+        ("GET", "/jobs?status=failed&user=*&status=failed"),
+        ("GET", "/jobs?l%69mit=1&limit=1"),
+        ("GET", "/jobs/x/status?wait=1&wait="),
+        ("GET", "/jobs/x/history?after=0&after=1"),
+        ("GET", "/jobs/x/result?redirect=true&redirect=false"),
+        ("GET", "/events?after=1&after=2"),
+        ("POST", "/jobs?wait=1&wait=2"),
+    ],
+)
+async def test_a_parameter_that_is_there_twice_is_refused(shared: httpx2.AsyncClient, way: str, path: str) -> None:
+    answer = await shared.request(way, path, content=b'{"type": "echo"}' if way == "POST" else b"")
+    assert "more than once" in str(problem(answer, 400, "bad-request")["detail"])
+
+
 @pytest.mark.parametrize("body", [[], "echo", 1, None, True])
 async def test_a_body_that_is_no_object_is_refused(shared: httpx2.AsyncClient, body: object) -> None:
     response = await shared.post("/jobs", content=json.dumps(body))

@@ -76,7 +76,38 @@ async def test_request_id_and_traceparent_go_into_the_job(api: httpx2.AsyncClien
     assert (job.spec.request_id, job.spec.traceparent) == ("req-1", TRACE)
 
 
-@pytest.mark.parametrize("sent", [f"{TRACE}-x", TRACE.upper(), f"00-{'0' * 32}-b7ad6b7169203331-01", "x"])
+IDS = TRACE[3:-3]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (f"00-{IDS}-ff", f"00-{IDS}-ff"),
+        (f"01-{IDS}-03", f"00-{IDS}-01"),
+        (f"cc-{IDS}-fe-what-the-future-brings", f"00-{IDS}-00"),
+        (f"fe-{IDS}-01-", f"00-{IDS}-01"),
+    ],
+)
+async def test_a_traceparent_of_a_later_version_is_kept_as_far_as_this_one_goes_and_is_shown(
+    api: httpx2.AsyncClient, sent: str, kept: str
+) -> None:
+    response = await api.post("/jobs", json={"type": "echo"}, headers={"traceparent": sent})
+    assert (await api.get(response.headers["location"])).json()["traceparent"] == kept
+
+
+async def test_two_traceparents_count_as_none(api: httpx2.AsyncClient) -> None:
+    headers = [("traceparent", TRACE), ("traceparent", TRACE), ("X-User-ID", "ada")]
+    response = await api.post("/jobs", content=b'{"type": "echo"}', headers=headers)
+    assert (await api.get(response.headers["location"])).json()["traceparent"] is None
+
+
+NO_TRACES = [
+    f"{TRACE}-x", TRACE.upper(), f"00-{'0' * 32}-b7ad6b7169203331-01", f"ff-{IDS}-01", f"01-{IDS}-01x", f"0-{IDS}-01",
+    f"cc-{IDS}", "x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sent", NO_TRACES)
 async def test_a_traceparent_that_is_not_valid_counts_as_none(
     api: httpx2.AsyncClient, app: Tidegate, sent: str
 ) -> None:
@@ -110,6 +141,30 @@ async def test_the_key_may_come_as_a_header_the_first_or_the_second_time(api: ht
 async def test_keys_in_header_and_body_that_differ_are_refused(api: httpx2.AsyncClient) -> None:
     body = {"type": "echo", "idempotency_key": "k"}
     response = await api.post("/jobs", json=body, headers={"Idempotency-Key": "other"})
+    assert fields(problem(response, 422, "invalid-input")) == ["idempotency_key"]
+
+
+@pytest.mark.parametrize(
+    ("quoted", "bare", "same"),
+    [
+        ('"k"', "k", True),
+        ('"a \\"b\\" \\\\c"', 'a "b" \\c', True),
+        ('"k', "k", False),
+        ('"k";a=1', "k", False),
+        ('""k""', '"k"', False),
+    ],
+)
+async def test_a_key_that_is_quoted_as_a_structured_field_is_what_is_in_the_quotes(
+    api: httpx2.AsyncClient, quoted: str, bare: str, *, same: bool
+) -> None:
+    first = (await api.post("/jobs", json={"type": "echo"}, headers={"Idempotency-Key": quoted})).json()
+    again = (await api.post("/jobs", json={"type": "echo"}, headers={"Idempotency-Key": bare})).json()
+    assert (first["job_id"] == again["job_id"]) is same
+    assert first["job_id"]
+
+
+async def test_a_quoted_key_of_nothing_is_refused(shared: httpx2.AsyncClient) -> None:
+    response = await shared.post("/jobs", json={"type": "echo"}, headers={"Idempotency-Key": '""'})
     assert fields(problem(response, 422, "invalid-input")) == ["idempotency_key"]
 
 

@@ -53,7 +53,17 @@ async def test_a_raw_body_is_received_under_its_name(api: httpx2.AsyncClient) ->
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [("..%2F..%2Fetc%2Fpasswd", "passwd"), ("C:%5Cdata%5Ca.csv", "a.csv"), ("a%0d%0ab.csv", "ab.csv"), ("", "upload")],
+    [
+        ("..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("C:%5Cdata%5Ca.csv", "a.csv"),
+        ("a%0d%0ab.csv", "ab.csv"),
+        ("", "upload"),
+        ("%20", "upload"),
+        ("..", "upload"),
+        ("a/.", "upload"),
+        ("%20a.csv ", "a.csv"),
+        (".env", ".env"),
+    ],
 )
 async def test_a_name_is_only_a_name(api: httpx2.AsyncClient, sent: str, kept: str) -> None:
     response = await api.post("/uploads", content=CSV, headers={"X-File-Name": sent})

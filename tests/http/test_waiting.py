@@ -107,7 +107,9 @@ async def test_who_leaves_is_waited_for_no_longer(
     await silent(looks)
 
 
-@pytest.mark.parametrize(("setting", "user"), [("limit_waits_per_user", "ada"), ("limit_waits", "bob")])
+@pytest.mark.parametrize(
+    ("setting", "user"), [("limit_waits_per_user", "ada"), ("limit_waits_per_address", "bob"), ("limit_waits", "bob")]
+)
 async def test_long_polls_are_bounded_and_counted_and_one_that_ends_makes_room(
     setting: str, user: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Who is at work, and who was."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from tests.http.reach import plain_settings, reached
 from tests.worker.house import STORES, dead_owner, url_of
 from tidegate.app import Tidegate
 from tidegate.clock import token
+from tidegate.core import waiting
 from tidegate.core.fairness import Turn
 from tidegate.core.job import Owner
 from tidegate.core.query import WorkerInfo
 from tidegate.core.verbs import ClaimRequest
+from tidegate.errors import EngineUnavailable
 from tidegate.http.routes import workers
+from tidegate.http.watching import lookout
 from tidegate.worker import renewal
 
 SECOND = timedelta(seconds=1)
@@ -31,6 +35,75 @@ async def _workers(client: httpx2.AsyncClient, count: int = 0) -> list[dict[str,
             if len(items) >= count:
                 return items
             await asyncio.sleep(0.01)
+
+
+async def _why(client: httpx2.AsyncClient, job_id: str) -> object:
+    return (await client.get(f"/jobs/{job_id}/status")).json()["wait_reason"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is due has been so for long, and every look at the workers is a new one."""
+    monkeypatch.setattr(waiting, "SOON", timedelta(0))
+    monkeypatch.setattr(lookout, "KEPT", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("store", STORES)
+async def test_a_job_that_nobody_serves_says_so_in_every_view_of_it(store: str, tmp_path: Path) -> None:
+    async with url_of(store, tmp_path) as url:
+        app = application(plain_settings(tmp_path / "data").model_copy(update={"engine": url}))
+        async with reached(app, worker=True) as client:
+            await _workers(client, 1)
+            job_id, why = await post(client, queue="nobody-s"), "no worker serves queue nobody-s"
+            assert await _why(client, job_id) == why
+            assert (await client.get(f"/jobs/{job_id}")).json()["wait_reason"] == why
+            listed = (await client.get("/jobs", params={"queue": "nobody-s"})).json()["items"]
+            assert [job["wait_reason"] for job in listed] == [why]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_job_whose_type_no_worker_has_says_so_and_only_while_none_has(
+    api: httpx2.AsyncClient, app: Tidegate
+) -> None:
+    job_id = await post(api)
+    assert await _why(api, job_id) == "no worker serves queue default"
+    info, engine = _info(app, Owner("far"), ago=timedelta(0)), app.system.engine
+    await engine.announce(replace(info, types=("mail",)), 15 * SECOND)
+    assert await _why(api, job_id) == "no worker that serves queue default has job type echo"
+    await engine.announce(replace(info, owner=Owner("near"), types=("echo",)), 15 * SECOND)
+    assert await _why(api, job_id) == waiting.FREE
+
+
+async def test_who_is_at_work_is_asked_for_once_in_a_while_and_not_for_jobs_just_due(
+    api: httpx2.AsyncClient, app: Tidegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, workers_of = [], app.system.engine.workers
+
+    async def counted() -> list[WorkerInfo]:
+        asked.append(1)
+        return await workers_of()
+
+    monkeypatch.setattr(app.system.engine, "workers", counted)
+    job_id = await post(api)
+    assert await _why(api, job_id) == waiting.FREE
+    assert asked == []
+    monkeypatch.setattr(waiting, "SOON", timedelta(0))
+    monkeypatch.setattr(lookout, "KEPT", 600.0)
+    for _ in range(3):
+        assert await _why(api, job_id) == "no worker serves queue default"
+    assert asked == [1]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_where_the_store_does_not_say_who_is_at_work_a_job_waits_for_a_worker(
+    api: httpx2.AsyncClient, app: Tidegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> list[WorkerInfo]:
+        raise EngineUnavailable("away")
+
+    monkeypatch.setattr(app.system.engine, "workers", away)
+    assert await _why(api, await post(api)) == waiting.FREE
 
 
 async def _held(app: Tidegate, owner: Owner) -> None:

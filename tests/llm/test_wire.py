@@ -1,6 +1,7 @@
 """Requests as providers take them, answers as they give them."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from tests.llm.calls import ANSWER, ASK, MODEL, PROMPT, USAGE, Verdict, completion, piece
 from tidegate.core.budget import MOST_A_CALL
 from tidegate.core.fault import Fault
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, InvalidInput
 from tidegate.llm import Form, Prices, Provider, Usage
 from tidegate.llm.assembly import Assembly
 from tidegate.llm.schema import Wanted, WantedModel, WantedSchema, strict
@@ -26,6 +27,12 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 def told(form: Form, wanted: Wanted[object] | None, *, stream: bool = False) -> dict[str, object]:
     provider = Provider(name="x", model=MODEL, base_url=URL, form=form, extra={"seed": 7})
     return body(provider, Ask(messages=ASK, wanted=wanted, max_tokens=9, temperature=0.5), stream=stream)
+
+
+def test_a_prompt_that_is_no_list_of_messages_is_refused_in_words() -> None:
+    ask: Callable[..., Ask] = Ask
+    with pytest.raises(InvalidInput, match=r"^messages: give a list, as in messages=\[…\], and no lone str$"):
+        ask(messages=PROMPT)
 
 
 def test_a_request_holds_what_was_asked_and_the_providers_own_extras() -> None:

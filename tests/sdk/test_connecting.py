@@ -103,7 +103,7 @@ async def test_a_client_may_work_over_an_http_client_of_one_s_own(tmp_path_facto
         client = AsyncClient.over(http)
         assert await (await client.submit("echo", {"text": "a"})).result(timeout=20) is not None
         with pytest.raises(JobNotFound):
-            await client.job(UNKNOWN).status()
+            await client.handle(UNKNOWN).status()
         await client.close()
         assert http.is_closed
     with Client.over(httpx2.Client(base_url="http://h/x")) as blocking:

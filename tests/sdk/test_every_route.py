@@ -81,6 +81,14 @@ def _bulk(c: Client) -> None:
     c.bulk.retry(**BULK)
 
 
+def _queues(c: Client) -> None:
+    """What is told of one queue as the library tells it, and of all."""
+    for ask in (lambda: c.queues.get_queue_circuit_status("q"), lambda: c.queues.is_queue_paused("q")):
+        with pytest.raises(EngineUnavailable):
+            ask()
+    c.queues.list()
+
+
 AGAIN: Final[Mapping[str, Ask]] = {
     "service_index": lambda c: c.about(),
     "service_ready": lambda c: c.ready(),
@@ -95,19 +103,19 @@ AGAIN: Final[Mapping[str, Ask]] = {
     "jobs_find": lambda c: list(c.find(**FILTERS)),
     "jobs_dead_letters": lambda c: list(c.dead_letters(**MATCH)),
     "jobs_types": lambda c: c.job_types(),
-    "jobs_show": lambda c: c.job(UNKNOWN).details(),
-    "jobs_status": lambda c: c.job(UNKNOWN).status(wait=1),
-    "jobs_history": lambda c: c.job(UNKNOWN).history(),
-    "jobs_attempts": lambda c: c.job(UNKNOWN).attempts(),
-    "jobs_usage": lambda c: c.job(UNKNOWN).usage(),
-    "jobs_follow": lambda c: next(c.job(UNKNOWN).events()),
-    "jobs_result": lambda c: c.job(UNKNOWN).result(),
-    "jobs_artifacts": lambda c: c.job(UNKNOWN).artifacts(),
-    "jobs_artifact": lambda c: c.job(UNKNOWN).download("a.txt", Path("nowhere")),
-    "queues_find": lambda c: c.queues.list(),
+    "jobs_show": lambda c: c.handle(UNKNOWN).details(),
+    "jobs_status": lambda c: c.handle(UNKNOWN).status(wait=1),
+    "jobs_history": lambda c: c.handle(UNKNOWN).history(),
+    "jobs_attempts": lambda c: c.handle(UNKNOWN).attempts(),
+    "jobs_usage": lambda c: c.handle(UNKNOWN).usage(),
+    "jobs_follow": lambda c: next(c.handle(UNKNOWN).events()),
+    "jobs_result": lambda c: c.handle(UNKNOWN).result(),
+    "jobs_artifacts": lambda c: c.handle(UNKNOWN).artifacts(),
+    "jobs_artifact": lambda c: c.handle(UNKNOWN).download("a.txt", Path("nowhere")),
+    "queues_find": _queues,
     "queues_show": lambda c: c.queues.show("q"),
-    "queues_pause": lambda c: c.queues.pause("q", 60),
-    "queues_resume": lambda c: c.queues.resume("q"),
+    "queues_pause": lambda c: c.queues.pause_queue("q", last=60),
+    "queues_resume": lambda c: c.queues.resume_queue("q"),
     "upstreams_find": lambda c: c.upstreams.list(),
     "upstreams_show": lambda c: c.upstreams.show("u"),
     "upstreams_history": lambda c: c.upstreams.history("u"),
@@ -123,6 +131,7 @@ AGAIN: Final[Mapping[str, Ask]] = {
     "schedules_resume": lambda c: c.schedules.resume("s"),
     "schedules_trigger": lambda c: c.schedules.trigger("s"),
     "webhooks_find": lambda c: c.webhooks.list(),
+    "webhooks_create": lambda c: c.webhooks.create("https://h", ["failed"], types=["t"], description="d"),
     "webhooks_show": lambda c: c.webhooks.show(HOOK),
     "webhooks_change": lambda c: c.webhooks.change(
         HOOK, url="https://h", events=["failed"], types=["t"], description="d", disabled=False
@@ -134,14 +143,13 @@ AGAIN: Final[Mapping[str, Ask]] = {
 """What may be sent again: it only looks, says how something shall stand, or goes under a key."""
 
 ONCE: Final[Mapping[str, Ask]] = {
-    "jobs_cancel": lambda c: c.job(UNKNOWN).cancel(),
-    "jobs_retry": lambda c: c.job(UNKNOWN).retry(),
-    "jobs_dismiss": lambda c: c.job(UNKNOWN).dismiss(),
-    "queues_limited": lambda c: c.queues.record_rate_limit_error("q"),
-    "queues_succeeded": lambda c: c.queues.record_success("q"),
+    "jobs_cancel": lambda c: c.handle(UNKNOWN).cancel(),
+    "jobs_retry": lambda c: c.handle(UNKNOWN).retry(),
+    "jobs_dismiss": lambda c: c.handle(UNKNOWN).dismiss(),
+    "queues_limited": lambda c: c.queues.record_queue_rate_limit_error("q"),
+    "queues_succeeded": lambda c: c.queues.record_queue_success("q"),
     "upstreams_record": lambda c: c.upstreams.record("u", "down", retry_after=1, took=2),
     "schedules_delete": lambda c: c.schedules.delete("s"),
-    "webhooks_create": lambda c: c.webhooks.create("https://h", ["failed"], types=["t"], description="d"),
     "webhooks_remove": lambda c: c.webhooks.delete(HOOK),
     "webhooks_rotate": lambda c: c.webhooks.rotate(HOOK),
     "webhooks_test": lambda c: c.webhooks.test(HOOK),
@@ -229,7 +237,7 @@ def test_every_call_of_the_sdk_is_tried_here() -> None:
     client = Client("http://h", user_id="ada")
     resources = {f".{name}": type(found) for name, found in vars(client).items() if isinstance(found, Resource)}
     written = Path(__file__).read_text("utf-8")
-    for place, kind in {"": Client, ".job(UNKNOWN)": JobHandle, **resources}.items():
+    for place, kind in {"": Client, ".handle(UNKNOWN)": JobHandle, **resources}.items():
         missing = {name for name in calls_of(kind) if re.search(rf"\bc{re.escape(place)}\.{name}\(", written) is None}
         assert missing - {"close", "over"} == set(), place
 
@@ -237,7 +245,8 @@ def test_every_call_of_the_sdk_is_tried_here() -> None:
 @pytest.mark.parametrize("name", AGAIN)
 def test_what_comes_to_the_same_is_asked_three_times(operations: Sequence[Operation], name: str) -> None:
     away = _asked(operations, name, AGAIN[name])
-    assert len(away.asked) == {"jobs_act_on_many": 4 * 3}.get(name, 4 if "cursor" in _words(operations, name) else 3)
+    several = {"jobs_act_on_many": 4 * 3, "queues_find": 3 * 3}
+    assert len(away.asked) == several.get(name, 4 if "cursor" in _words(operations, name) else 3)
     assert len({(str(request.url), request.content) for request in away.asked[-3:]}) == 1
 
 

@@ -134,6 +134,15 @@ async def test_many_are_refused_whole_and_a_key_short_is_said(client: AsyncClien
         await client.submit_many("echo", [{}, {}], keys="xy")
 
 
+@pytest.mark.parametrize(("payloads", "said"), [("xy", {}), ({"count": 1}, {}), ([{}], {"tags": "xy"})])
+async def test_a_lone_text_is_no_list_of_payloads_or_tags(
+    client: AsyncClient, payloads: object, said: dict[str, str]
+) -> None:
+    submit_many: Callable[..., Awaitable[object]] = client.submit_many
+    with pytest.raises(InvalidInput, match=f"^{next(iter(said), 'payloads')}: give a list"):
+        await submit_many("echo", payloads, **said)
+
+
 async def test_a_time_without_a_zone_is_refused_in_plain_words(client: AsyncClient) -> None:
     with pytest.raises(InvalidInput, match=r"^run_at: write it like 2026-01-31T12:00:00Z"):
         await client.submit("echo", run_at=datetime(2026, 1, 31, 12))
@@ -216,22 +225,23 @@ async def test_what_there_is_not_is_said_so(client: AsyncClient) -> None:
     with pytest.raises(UnknownJobType) as refused:
         await client.submit("no-such-type")
     assert refused.value.field == "type"
-    for verb in (client.job(UNKNOWN).status, client.job(UNKNOWN).result, client.job(UNKNOWN).cancel):
+    for verb in (client.handle(UNKNOWN).status, client.handle(UNKNOWN).result, client.handle(UNKNOWN).cancel):
         with pytest.raises(JobNotFound) as unknown:
             await verb()
         assert unknown.value.job_id == UNKNOWN
     with pytest.raises(JobNotFound):
-        await anext(client.job(UNKNOWN).events())
+        await anext(client.handle(UNKNOWN).events())
     for text in ("..", "a/b", "", UNKNOWN.upper()):
         with pytest.raises(JobNotFound):
-            client.job(text)
+            client.handle(text)
 
 
 async def test_queues_and_upstreams_are_shown_and_steered(client: AsyncClient) -> None:
     assert "default" in {queue.name for queue in await client.queues.list()}
-    assert (await client.queues.pause("low", timedelta(minutes=5))).resumes_at is not None
+    assert (await client.queues.pause_queue("low", last=timedelta(minutes=5))).resumes_at is not None
     assert (await client.queues.show("low")).paused
-    assert not (await client.queues.resume("low")).paused
+    assert await client.queues.is_queue_paused("low")
+    assert not (await client.queues.resume_queue("low")).is_paused
     assert (await client.upstreams.override("mail", "open", last=60)).override is not None
     assert {upstream.name for upstream in await client.upstreams.list()} == {"mail"}
     assert (await client.upstreams.clear("mail")).override is None
@@ -245,8 +255,8 @@ async def test_queues_and_upstreams_are_shown_and_steered(client: AsyncClient) -
 
 async def test_the_blocking_client_steers_too(blocking: Client) -> None:
     def use() -> None:
-        assert blocking.queues.pause("high").paused
-        assert not blocking.queues.resume("high").paused
+        assert blocking.queues.pause_queue("high").is_paused
+        assert not blocking.queues.resume_queue("high").is_paused
         assert blocking.queues.show("high").name in {queue.name for queue in blocking.queues.list()}
         blocking.upstreams.override("post", "off")
         assert blocking.upstreams.clear("post").override is None
@@ -260,7 +270,7 @@ async def test_the_blocking_client_steers_too(blocking: Client) -> None:
             jobs[0].result(timeout=20)
         assert (jobs[0].usage(), jobs[0].dismiss().phase) == ([], Phase.FAILED)
         assert (jobs[0].retry().status, jobs[0].details().type) == (Status.QUEUED, "broken")
-        job = blocking.job(blocking.submit("echo", delay=LATER).id)
+        job = blocking.handle(blocking.submit("echo", delay=LATER).id)
         assert job.status().phase is Phase.SCHEDULED
         assert job.cancel().status is Status.CANCELLED
         assert repr(job) == f"<job {job.id}>"

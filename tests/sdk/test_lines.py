@@ -97,19 +97,19 @@ async def test_a_submit_that_breaks_is_sent_again_word_by_word_with_the_key_and_
 
 async def test_half_an_answer_is_none(both: Both) -> None:
     acts = (HALF, HALF, DONE)
-    assert (await both.blocking(lambda client: client.job(JOB).status(), *acts)).status is Status.SUCCEEDED
+    assert (await both.blocking(lambda client: client.handle(JOB).status(), *acts)).status is Status.SUCCEEDED
     async with both.asking(*acts) as client:
-        assert (await client.job(JOB).status()).status is Status.SUCCEEDED
+        assert (await client.handle(JOB).status()).status is Status.SUCCEEDED
         assert len(both.server.requests) == 3
 
 
 @pytest.mark.parametrize("act", [PAGE, HALF, hangs(), resets()], ids=["page", "half", "hangs", "resets"])
 async def test_trouble_that_lasts_is_a_service_error_that_tells_no_secret(both: Both, act: Act) -> None:
     with pytest.raises(ServiceError) as failed:
-        await both.blocking(lambda client: client.job(JOB).status(), act)
+        await both.blocking(lambda client: client.handle(JOB).status(), act)
     async with both.asking(act) as client:
         with pytest.raises(ServiceError) as also:
-            await client.job(JOB).status()
+            await client.handle(JOB).status()
     for error in (failed.value, also.value):
         assert error.status == (502 if act is PAGE else None)
         assert "secret" not in f"{error!r}{error.__cause__!r}{error.__context__!r}"
@@ -127,19 +127,19 @@ async def test_a_server_that_is_not_there_is_said_by_its_address(both: Both) -> 
 async def test_a_redirection_is_not_followed_with_a_key(both: Both) -> None:
     away = answers(307, "", location="http://127.0.0.1:9/")
     with pytest.raises(ServiceError) as failed:
-        await both.blocking(lambda client: client.job(JOB).status(), away)
+        await both.blocking(lambda client: client.handle(JOB).status(), away)
     assert failed.value.status == 307
 
 
 async def test_a_file_that_breaks_off_comes_whole_or_not_at_all(both: Both, tmp_path: Path) -> None:
     whole = answers(200, "all of it")
-    await both.blocking(lambda client: client.job(JOB).download("a.txt", tmp_path), HALF, whole)
+    await both.blocking(lambda client: client.handle(JOB).download("a.txt", tmp_path), HALF, whole)
     assert (tmp_path / "a.txt").read_text() == "all of it"
     async with both.asking(HALF, AWAY, whole) as client:
-        assert (await client.job(JOB).download("a.txt", tmp_path / "b.txt")).read_text() == "all of it"
+        assert (await client.handle(JOB).download("a.txt", tmp_path / "b.txt")).read_text() == "all of it"
     async with both.asking(HALF) as client:
         with pytest.raises(ServiceError):
-            await client.job(JOB).download("a.txt", tmp_path / "c.txt")
+            await client.handle(JOB).download("a.txt", tmp_path / "c.txt")
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
 
 
@@ -152,9 +152,9 @@ async def test_a_server_without_batches_is_sent_one_job_after_the_other(both: Bo
 
 async def test_events_of_a_broken_stream_go_on_where_they_were(both: Both) -> None:
     acts = (_stream(event(1, "submitted"), end=False), _stream(event(2, "succeeded")), DONE)
-    seqs = await both.blocking(lambda client: [one.seq for one in client.job(JOB).events()], *acts)
+    seqs = await both.blocking(lambda client: [one.seq for one in client.handle(JOB).events()], *acts)
     async with both.asking(*acts) as client:
-        assert [one.seq async for one in client.job(JOB).events()] == seqs == [1, 2]
+        assert [one.seq async for one in client.handle(JOB).events()] == seqs == [1, 2]
     assert both.server.requests[1].headers["last-event-id"] == "1"
 
 
@@ -163,9 +163,9 @@ async def test_a_result_is_waited_for_on_a_stream_and_without_one(both: Both, mo
     told = _stream(event(1, "submitted"), event(2, "succeeded"))
     broken = _stream(event(1, "submitted"), end=False)
     for acts in ((QUEUED, told, DONE), (QUEUED, broken, QUEUED, DONE), (QUEUED, NO_BULK, QUEUED, AWAY, DONE)):
-        assert await both.blocking(lambda client: client.job(JOB).result(), *acts) is None
+        assert await both.blocking(lambda client: client.handle(JOB).result(), *acts) is None
         async with both.asking(*acts) as client:
-            assert await client.job(JOB).result() is None
+            assert await client.handle(JOB).result() is None
 
 
 async def test_a_silent_stream_doesn_t_outlast_the_wait(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +174,10 @@ async def test_a_silent_stream_doesn_t_outlast_the_wait(both: Both, monkeypatch:
     acts = (QUEUED, hangs(STREAM_HEAD, chunk(": hello\n\n")), QUEUED)
     async with asyncio.timeout(5):
         with pytest.raises(ResultTimeout):
-            await both.blocking(lambda client: client.job(JOB).result(timeout=0.1), *acts)
+            await both.blocking(lambda client: client.handle(JOB).result(timeout=0.1), *acts)
         async with both.asking(*acts) as client:
             with pytest.raises(ResultTimeout):
-                await client.job(JOB).result(timeout=0.1)
+                await client.handle(JOB).result(timeout=0.1)
 
 
 async def test_whoever_stops_listening_leaves_no_connection_open(both: Both) -> None:
@@ -189,7 +189,7 @@ async def test_whoever_stops_listening_leaves_no_connection_open(both: Both) -> 
         left.set()
 
     async with both.asking(act) as client:
-        events = client.job(JOB).events()
+        events = client.handle(JOB).events()
         assert (await anext(events)).seq == 1
         await events.aclose()
         async with asyncio.timeout(5):
@@ -211,9 +211,9 @@ async def test_a_stream_that_is_left_for_another_is_closed(both: Both) -> None:
         return first, QUEUED, second, DONE
 
     blocking, awaited = asyncio.Event(), asyncio.Event()
-    await both.blocking(lambda client: client.job(JOB).result(), QUEUED, *acts(blocking))
+    await both.blocking(lambda client: client.handle(JOB).result(), QUEUED, *acts(blocking))
     async with both.asking(QUEUED, *acts(awaited)) as client:
-        await client.job(JOB).result()
+        await client.handle(JOB).result()
     assert blocking.is_set()
     assert awaited.is_set()
 
@@ -235,7 +235,7 @@ async def test_whoever_stops_listening_by_a_blocking_client_leaves_no_connection
         left.set()
 
     def first(client: Client) -> int | None:
-        for one in client.job(JOB).events():
+        for one in client.handle(JOB).events():
             return one.seq
         return None
 
@@ -253,7 +253,7 @@ async def test_a_blocking_client_may_be_used_on_a_thread_that_has_a_loop() -> No
         return httpx2.Response(200, json={"items": items, "next": next(pages, None)})
 
     with Client.over(httpx2.Client(transport=httpx2.MockTransport(answer), base_url="http://h")) as client:
-        assert [step.seq for step in client.job(JOB).history()] == [1, 1]
+        assert [step.seq for step in client.handle(JOB).history()] == [1, 1]
         with pytest.raises(StopIteration):
             next(client.find())
 

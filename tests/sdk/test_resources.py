@@ -14,7 +14,7 @@ from tests.system_jobs.hooked import verified
 from tidegate.core.access import Role
 from tidegate.core.job import Phase, Status
 from tidegate.core.retry import RetryPolicy, Steps
-from tidegate.errors import AccessDenied, InvalidInput, JobNotFound, Unauthenticated
+from tidegate.errors import AccessDenied, IdempotencyConflict, InvalidInput, JobNotFound, Unauthenticated
 from tidegate.sdk import AsyncClient, BulkResult, Client, FeedEvent, FeedReset, JobItem, Matches, NotDone
 
 ADMIN = "tg_admin_0123456789abcdef"
@@ -81,7 +81,7 @@ async def _delivery(client: AsyncClient, webhook_id: str) -> JobItem:
     """The newest delivery, which has ended."""
     async with aclosing(client.webhooks.deliveries(webhook_id)) as deliveries:
         newest = await anext(deliveries)
-    async for _ in client.job(newest.job_id).events():
+    async for _ in client.handle(newest.job_id).events():
         pass
     return newest
 
@@ -105,6 +105,18 @@ async def test_a_webhook_hears_of_an_end_and_its_delivery_is_replayed(client: As
 
 async def _all_deliveries(client: AsyncClient, webhook_id: str) -> list[JobItem]:
     return [one async for one in client.webhooks.deliveries(webhook_id)]
+
+
+async def test_a_webhook_is_made_once_under_a_key(client: AsyncClient) -> None:
+    url, key = "https://93.184.216.34/hook", "hook-1"
+    made = await client.webhooks.create(url, idempotency_key=key)
+    assert await client.webhooks.create(url, idempotency_key=key) == made
+    with pytest.raises(IdempotencyConflict) as caught:
+        await client.webhooks.create(url, ["failed"], idempotency_key=key)
+    assert (caught.value.key, caught.value.job_id) == (key, "")
+    await client.webhooks.rotate(made.id)
+    assert (await client.webhooks.create(url, idempotency_key=key)).secret == ""
+    await client.webhooks.delete(made.id)
 
 
 async def test_a_text_is_no_list_of_what_a_webhook_hears_of(client: AsyncClient) -> None:
@@ -227,7 +239,7 @@ async def test_a_status_may_be_waited_for(client: AsyncClient) -> None:
 async def test_a_wait_may_take_longer_than_a_server_may_be_silent(url: str) -> None:
     async with AsyncClient(url, user_id="ada") as client, AsyncClient(url, user_id="ada", timeout=0.2) as hasty:
         job = await client.submit("brief")
-        assert (await hasty.job(job.id).status(wait=30)).status is Status.SUCCEEDED
+        assert (await hasty.handle(job.id).status(wait=30)).status is Status.SUCCEEDED
 
 
 async def test_all_jobs_are_followed_and_who_comes_back_misses_nothing(url: str) -> None:
@@ -270,11 +282,12 @@ async def test_the_server_tells_of_itself(client: AsyncClient) -> None:
 
 
 async def test_rate_limits_and_outcomes_can_be_told_from_outside(client: AsyncClient) -> None:
-    told = [await client.queues.record_rate_limit_error("content") for _ in range(5)]
-    assert [queue.paused for queue in told] == [False] * 4 + [True]
-    assert (await client.queues.resume("content")).consecutive_errors == 0
-    await client.queues.record_rate_limit_error("content")
-    assert (await client.queues.record_success("content")).consecutive_errors == 0
+    told = [await client.queues.record_queue_rate_limit_error("content") for _ in range(5)]
+    assert [queue.is_paused for queue in told] == [False] * 4 + [True]
+    assert (await client.queues.get_queue_circuit_status("content")).consecutive_errors == 5
+    assert (await client.queues.resume_queue("content")).consecutive_errors == 0
+    await client.queues.record_queue_rate_limit_error("content")
+    assert (await client.queues.record_queue_success("content")).consecutive_errors == 0
     await client.upstreams.override("outside", "closed")
     await client.upstreams.clear("outside")
     upstream = await client.upstreams.record("outside", "down", retry_after=1, took=timedelta(seconds=2))

@@ -22,6 +22,7 @@ from tidegate.sdk import (
     AsyncJobHandle,
     Client,
     JobHandle,
+    QueueCircuit,
     bodies,
     bulk,
     keys,
@@ -59,6 +60,7 @@ SAME: dict[type[object], type[Told]] = {
     upstreams.BudgetedPerUser: upstream_schemas.UserBudgetItem,
     upstreams.UpstreamInfo: upstream_schemas.UpstreamItem,
     upstreams.Transition: upstream_schemas.TransitionItem,
+    queues.Held: upstream_schemas.HeldItem,
     queues.QueueInfo: upstream_schemas.QueueItem,
     schedules.ScheduleInfo: schedule_schemas.ScheduleItem,
     schedules.ScheduleDetails: schedule_schemas.ScheduleWhole,
@@ -73,8 +75,8 @@ SAME: dict[type[object], type[Told]] = {
 OURS: dict[type[object], set[str]] = {values.FeedEvent: {"id"}}
 """What the SDK adds: where a stream was."""
 
-MADE_HERE = {values.FeedReset, bulk.BulkResult, bulk.NotDone}
-"""Values that the document has no schema of: a notice of a stream, and a job's result."""
+MADE_HERE = {values.FeedReset, bulk.BulkResult, bulk.NotDone, QueueCircuit}
+"""Values that the document has no schema of: a notice of a stream, a job's result, and what the library tells too."""
 
 
 @pytest.mark.parametrize(("ours", "theirs"), SAME.items(), ids=[kind.__name__ for kind in SAME])
@@ -116,10 +118,10 @@ def test_both_clients_have_the_same_calls(blocking: type[object], awaited: type[
 
 def test_a_call_tells_its_name_its_arguments_and_what_it_does() -> None:
     client, awaited = Client("http://h", user_id="ada"), AsyncClient("http://h", user_id="ada")
-    for call in (client.queues.pause, awaited.queues.pause):
-        assert list(inspect.signature(call).parameters) == ["name", "last"]
-        assert inspect.getdoc(call) == "Claim none of its jobs, for so many seconds or until it is resumed."
-    assert client.queues.pause.__name__ == "pause"
-    assert not inspect.iscoroutinefunction(client.queues.pause)
-    assert inspect.iscoroutinefunction(awaited.queues.pause)
+    for call in (client.schedules.pause, awaited.schedules.pause):
+        assert list(inspect.signature(call).parameters) == ["name"]
+        assert inspect.getdoc(call) == "Let no tick make a job until it is resumed."
+    assert client.schedules.pause.__name__ == "pause"
+    assert not inspect.iscoroutinefunction(client.schedules.pause)
+    assert inspect.iscoroutinefunction(awaited.schedules.pause)
     assert inspect.getdoc(Client.submit) == inspect.getdoc(client.submit)

@@ -110,6 +110,8 @@ class Asked(TypedDict, total=False):
 
     max_attempts: int
     tags: tuple[str, ...]
+    request_id: str
+    traceparent: str
 
 
 async def good() -> dict[str, int]:

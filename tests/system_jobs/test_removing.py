@@ -177,7 +177,7 @@ async def test_a_receiver_has_so_many_messages_under_way_and_no_more_however_man
 
 async def test_a_new_webhook_s_limit_is_in_the_store_before_anything_is_delivered(hooked: Hooked) -> None:
     made = await hooked.webhooks.create(Wish(user_id="ada", url=NOBODY))
-    [document] = await hooked.house.engine.load(UPSTREAM, [f"webhook.{made.id}"])
+    [document] = await hooked.house.engine.load(UPSTREAM, [made.endpoint.upstream])
     assert document.value is not None
     assert b'"limited":true' in document.value
 

@@ -28,7 +28,7 @@ from tidegate.system_jobs import bulk
 from tidegate.system_jobs.scope import Action, Work
 from tidegate.system_jobs.webhooks import removing, service
 from tidegate.system_jobs.webhooks.endpoint import Endpoint
-from tidegate.system_jobs.webhooks.service import Wish
+from tidegate.system_jobs.webhooks.service import Made, Wish
 from tidegate.worker.crontab import Crontab
 
 Pair: TypeAlias = tuple[Hooked, Hooked]
@@ -64,8 +64,8 @@ async def test_of_webhooks_that_race_for_the_last_places_none_goes_beyond(
     monkeypatch.setattr(service, "MOST", 3)
     wish = Wish(user_id="ada", url=NOBODY)
     made = await asyncio.gather(*(pair[n % 2].webhooks.create(wish) for n in range(8)), return_exceptions=True)
-    kept = [one.id for one in made if isinstance(one, Endpoint)]
-    assert all(isinstance(one, Endpoint | Refused) for one in made)
+    kept = [one.endpoint.id for one in made if isinstance(one, Made)]
+    assert all(isinstance(one, Made | Refused) for one in made)
     assert sorted(kept) == sorted(one.id for one in await pair[1].webhooks.find("ada"))
     assert len(kept) <= 3
 

@@ -55,6 +55,37 @@ async def test_a_receiver_is_told_thinly_and_can_verify_it(hooked: Hooked) -> No
     assert (delivery.status, delivery.spec.user_id, delivery.lane.upstream) == ("succeeded", "ada", "webhook.one")
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@on_every_store
+async def test_a_message_and_its_replay_are_tied_to_the_call_that_asked_for_the_job(hooked: Hooked) -> None:
+    async with scripted(answers(204, "")) as receiver:
+        endpoint = await hooked.webhook(receiver.url)
+        await hooked.submit("good", request_id="r-1", traceparent=TRACE)
+        await hooked.house.worker(SERVING)
+        [delivery] = await hooked.delivered()
+        body = await hooked.house.system.client.body(delivery)
+        again = hooked.webhooks.replayed(endpoint, delivery.spec, body.payload)
+        await hooked.house.engine.submit([again])
+        await hooked.delivered(2)
+    assert [verified(request)["type"] for request in receiver.requests] == ["job.succeeded"] * 2
+    told = [(request.headers["x-request-id"], request.headers["traceparent"]) for request in receiver.requests]
+    assert told == [("r-1", TRACE)] * 2
+
+
+@pytest.mark.parametrize("said", ["", "two words", "a\r\nX-Else: b", "é", "x" * 129])
+async def test_what_no_header_could_hold_ties_nothing(hooked: Hooked, said: str) -> None:
+    async with scripted(answers(204, "")) as receiver:
+        await hooked.webhook(receiver.url)
+        await hooked.submit("good", request_id=said, traceparent=said)
+        await hooked.house.worker(SERVING)
+        [delivery] = await hooked.delivered()
+        [request] = receiver.requests
+    assert delivery.status == "succeeded"
+    assert {"x-request-id", "traceparent", "x-else"}.isdisjoint(request.headers)
+
+
 async def test_what_is_changed_on_the_way_does_not_verify(hooked: Hooked) -> None:
     async with scripted(answers(204, "")) as receiver:
         await hooked.webhook(receiver.url)

@@ -29,6 +29,7 @@ from tidegate.sdk import (
     NewKey,
     NewWebhook,
     Patience,
+    QueueCircuit,
     QueueInfo,
     ScheduleDetails,
     Upload,
@@ -71,7 +72,9 @@ def blocking() -> None:
         assert_type(client.submit_many("report", [{"title": "x"}], keys=["k"], queue="low"), list[JobHandle])
         assert_type(client.find(status=Status.FAILED, tag="a"), Iterator[JobItem])
         assert_type(client.upload(b"x", name="a"), Upload)
-        assert_type(client.queues.pause("low", 60), QueueInfo)
+        assert_type(client.queues.show("low"), QueueInfo)
+        assert_type(client.queues.pause_queue("low", last=60), QueueCircuit)
+        assert_type(client.queues.is_queue_paused("low"), bool)
         assert_type(client.upstreams.list(), list[UpstreamInfo])
         _grouped(client)
 
@@ -87,8 +90,8 @@ def _grouped(client: Client) -> None:
     assert_type(client.bulk.retry(upstream="mail", per_second=20), JobHandle)
     assert_type(client.bulk.retry(all=True).result(into=BulkResult), BulkResult)
     assert_type(client.bulk.count("retry", tag="a"), Matches)
-    assert_type(client.job("id").attempts(), list[Attempt])
-    assert_type(client.job("id").status(wait=30), JobStatus)
+    assert_type(client.handle("id").attempts(), list[Attempt])
+    assert_type(client.handle("id").status(wait=30), JobStatus)
     assert_type(client.dead_letters(type="report"), Iterator[JobItem])
     assert_type(client.events(), Iterator[FeedEvent | FeedReset])
 

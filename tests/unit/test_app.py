@@ -88,11 +88,43 @@ async def test_keys_that_do_not_go_with_the_payloads_are_refused(
         await opened.submit_many(double, [1], keys=["one", "two"])
 
 
+async def test_a_job_is_shown_in_a_few_words(opened: Tidegate, double: JobFunction[int, int]) -> None:
+    handle = await opened.submit(double, 4)
+    await handle.result(timeout=10)
+    assert repr(await handle.status()) == f"<job {handle.id}: double, succeeded>"
+
+
 async def test_a_job_known_by_its_id_has_a_handle(opened: Tidegate, double: JobFunction[int, int]) -> None:
     submitted = await opened.submit(double, 4)
     assert await opened.handle(submitted.id).result(timeout=10) == 8
     with pytest.raises(TidegateError, match="no job"):
         await opened.handle("01a2").status()
+
+
+async def test_job_types_whose_queues_its_worker_leaves_out_are_one_line_in_the_log(
+    app: Tidegate, double: JobFunction[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, queue in (("trim", "videos"), ("cut", "videos"), ("sum", "figures")):
+        app.job(name, queue=queue)(double.handler)
+    async with app.connected():
+        assert caplog.messages == []
+    async with app:
+        pass
+    [line] = [record for record in caplog.records if record.name == "tidegate.wiring"]
+    assert (line.levelname, line.getMessage()) == (
+        "WARNING",
+        "this process runs no jobs of types whose queues TIDEGATE_QUEUES leaves out: queue videos (cut, trim); "
+        "queue figures (sum)",
+    )
+
+
+async def test_a_worker_that_serves_every_queue_says_nothing_of_it(
+    app: Tidegate, double: JobFunction[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    app.job("urgent", queue="high")(double.handler)
+    async with app:
+        pass
+    assert [record for record in caplog.records if record.name == "tidegate.wiring"] == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.worker.house import House, Watch, eventually, open_house
 from tidegate import client as module
+from tidegate import intake
 from tidegate.clock import token
 from tidegate.core.failure import Failure
 from tidegate.core.job import Bury, Ending, Job, JobId, Lease, NewJob, Owner, Settlement, Status, Succeed
@@ -109,6 +110,25 @@ async def test_a_submit_whose_answer_was_lost_is_asked_again_and_makes_one_job(
     monkeypatch.setattr(house.engine, "submit", forgetful)
 
     assert (await client.submit(ASKED)).job_id == lost[0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_store_that_hung_over_a_submit_is_not_asked_again(
+    house: House, client: module.Client, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    asked = list[int]()
+
+    async def hung(jobs: Sequence[NewJob]) -> list[Receipt]:
+        asked.append(len(jobs))
+        await asyncio.sleep(0.02)
+        raise EngineUnavailable("the store did not answer in time")
+
+    monkeypatch.setattr(house.engine, "submit", hung)
+    monkeypatch.setattr(intake, "LOST_WITHIN", timedelta(seconds=0.01))
+
+    with pytest.raises(EngineUnavailable):
+        await client.submit_many([ASKED] * count)
+    assert asked == [count]
 
 
 async def test_a_batch_with_one_wrong_request_stores_none(house: House, client: module.Client) -> None:

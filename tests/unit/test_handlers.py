@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, cast
 
 import pytest
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from tidegate.context import Context
 from tidegate.core.job import PAYLOAD_LIMIT, Lane
@@ -191,6 +191,14 @@ def test_an_unknown_type_is_told_beside_the_known_ones() -> None:
     assert "work" not in registry
 
 
+def test_the_types_of_queues_that_are_left_out_are_told_by_queue() -> None:
+    registry = Registry()
+    for name, queue in (("mail", "default"), ("trim", "videos"), ("cut", "videos"), ("sum", "figures")):
+        registry.add(name, with_nothing, {"queue": queue})
+    assert registry.outside({"default": 1}) == {"videos": ("cut", "trim"), "figures": ("sum",)}
+    assert registry.outside({"default", "videos", "figures"}) == {}
+
+
 # payloads -------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +254,43 @@ def test_what_a_payloads_own_check_says_is_told_in_its_words() -> None:
     with pytest.raises(InvalidInput) as refused:
         _registered(with_own_check).check(b'{"number": 3}')
     assert str(refused.value) == "payload.number: give an even number"
+
+
+async def small(number: Annotated[int, Field(ge=1, description="How many.")], ctx: Annotated[Context, "mine"]) -> int:
+    return number
+
+
+async def even(number: Annotated[int, AfterValidator(_even)]) -> int:
+    return number
+
+
+@pytest.mark.parametrize(
+    ("handler", "payload", "said"),
+    [
+        (small, b"0", "payload: Input should be greater than or equal to 1"),
+        (even, b"3", "payload: give an even number"),
+    ],
+)
+def test_what_an_annotation_adds_to_a_payload_s_type_holds(handler: Handler, payload: bytes, said: str) -> None:
+    job_type = _registered(handler)
+    assert job_type.check(b"2") == 2
+    with pytest.raises(InvalidInput) as refused:
+        job_type.check(payload)
+    assert str(refused.value) == said
+
+
+def test_what_an_annotation_adds_is_shown_in_the_schema_and_hides_no_context() -> None:
+    job_type = _registered(small)
+    assert job_type.schema() == {"type": "integer", "minimum": 1, "description": "How many."}
+    assert (job_type.wants_payload, job_type.wants_context) == (True, True)
+
+
+async def unlikely(number: Annotated[int, Field(gt=cast(int, "many"))]) -> None: ...
+
+
+def test_a_constraint_that_can_t_be_is_refused_when_it_is_registered() -> None:
+    with pytest.raises(ConfigError, match="job type 'work': its payload annotation can't be validated"):
+        _registered(unlikely)
 
 
 def test_a_payload_over_its_limit_is_refused_unread() -> None:

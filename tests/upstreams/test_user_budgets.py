@@ -87,6 +87,19 @@ async def test_an_operator_who_switches_all_off_lets_users_spend_too(house: Hous
     assert not budgets.concern(["upstream:shared"], "ada")
 
 
+async def test_an_operator_s_reset_gives_no_user_money_but_a_higher_budget_does_at_once(house: House) -> None:
+    call, gates = Call(upstream="shared"), ["upstream:shared"]
+    here = house.system.upstreams
+    here.budgets.spent(call, "ada", DOLLAR)
+    await here.budgets.told(call, "ada")
+    await here.reset("upstream:shared", author="op")
+    assert await purse(house.engine) == DOLLAR
+    with pytest.raises(OutOfBudget):
+        await here.budgets.check(gates, "ada")
+    restarted = Process(house.engine, house.clock, policies(user=Budget(2, YEAR)))
+    await restarted.health.budgets.check(gates, "ada")
+
+
 @on_memory
 async def test_a_handler_that_does_without_a_refused_call_says_nothing_of_the_upstream(house: House) -> None:
     async def call(ctx: Context) -> str:

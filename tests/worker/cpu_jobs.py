@@ -53,6 +53,11 @@ def saver(ctx: Context) -> str:
     return f"{ctx.type} {ctx.run} {ctx.attempt} {ctx.user_id}"
 
 
+def origin(ctx: Context) -> list[str]:
+    """Say which call it comes from."""
+    return [ctx.request_id, ctx.traceparent]
+
+
 def reader(ctx: Context) -> str:
     """Read a fetched upload."""
     file = ctx.files["file"]

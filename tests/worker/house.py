@@ -68,6 +68,7 @@ class SubmitChanges(TypedDict, total=False):
     max_attempts: int
     delay: timedelta
     request_id: str
+    traceparent: str
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from tests.worker.house import QUICK, House, on_memory
-from tidegate.core.job import JobId, Progress, Status
+from tidegate.clock import token
+from tidegate.core.job import Job, JobId, Progress, Status
 from tidegate.core.query import Event as Step
 from tidegate.core.query import JobQuery
 from tidegate.handlers import encode
@@ -34,6 +35,11 @@ async def _begun(house: House, name: str, per_second: float, user: str = "ada") 
     work = Work(action=Action.CANCEL, where=JobQuery(type=name), per_second=per_second)
     accepted = await house.system.client.submit(JobRequest(type=bulk.NAME, payload=encode(work), user_id=user))
     return JobId(accepted.job_id)
+
+
+def _has_acted(job: Job) -> bool:
+    """Whether a bulk job has told of anything done."""
+    return job.progress is not None and bool(job.progress.fraction)
 
 
 async def _applied(house: House, job_id: JobId) -> object:
@@ -68,11 +74,10 @@ async def test_over_its_rests_the_pace_holds_and_each_job_is_counted_once(
 
 
 @on_memory
-async def test_of_one_user_s_only_some_run_at_once_and_all_are_done(
+async def test_of_one_user_s_only_one_runs_at_once_and_all_are_done(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "TURN", timedelta(seconds=0.1))
-    monkeypatch.setattr(bulk, "MOST_OF_A_USER", 1)
     monkeypatch.setattr(bulk, "MOST_AT_ONCE", 1)
     crowds = [await _waiting(house, 4, f"mail-{n}") for n in range(4)]
     begun = [await _begun(house, f"mail-{n}", 5, user="bob" if n == 3 else "ada") for n in range(4)]
@@ -82,3 +87,33 @@ async def test_of_one_user_s_only_some_run_at_once_and_all_are_done(
         assert (await _applied(house, job_id), await _cancelled(house, crowd)) == (4, 4)
     gave_way = [Step.DEFERRED in await house.steps(job_id) for job_id in begun]
     assert (gave_way, {job.attempts for job in jobs}) == ([False, True, True, False], {1})
+
+
+@on_memory
+async def test_the_slots_that_a_user_s_bulk_work_leaves_are_everybody_s(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten slow actions of one user and a worker of two slots: the other one is free for others' jobs throughout."""
+    monkeypatch.setattr(bulk, "TURN", timedelta(seconds=0.2))
+    house.job("ours", lambda: None)
+    await _waiting(house, 100, "mail")
+    begun = [await _begun(house, "mail", 1) for _ in range(10)]
+    await house.worker(replace(SERVING_US, slots=2))
+    await house.until(begun[0], _has_acted, within=30)
+    for _ in range(5):
+        assert (await house.ended(await house.submit("ours"), within=30)).status is Status.SUCCEEDED
+    jobs = [job for job in await house.engine.get(begun) if job is not None]
+    assert [_has_acted(job) for job in jobs] == [True] + [False] * 9
+    await house.engine.cancel(begun, token())
+
+
+@on_memory
+async def test_what_is_done_in_one_batch_waits_for_no_turn(house: House) -> None:
+    await _waiting(house, 100, "mail")
+    few = await _waiting(house, 1, "few")
+    slow, quick = await _begun(house, "mail", 1), await _begun(house, "few", 1)
+    await house.worker(SERVING_US)
+    assert (await house.ended(quick, within=30)).status is Status.SUCCEEDED
+    assert (await _applied(house, quick), await _cancelled(house, few)) == (1, 1)
+    assert Step.DEFERRED not in await house.steps(quick)
+    await house.engine.cancel([slow], token())

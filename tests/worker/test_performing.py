@@ -220,6 +220,19 @@ async def test_a_context_knows_its_run(house: House) -> None:
     assert seen == [(job.id, "knows", "ada", "r-1", 1, 1), (job.id, "knows", "ada", "r-1", 2, 2)]
 
 
+async def test_a_context_knows_which_call_asked_for_the_job_in_a_process_of_its_own_too(house: House) -> None:
+    async def origin(ctx: Context) -> list[str]:
+        return [ctx.request_id, ctx.traceparent]
+
+    house.job("here", origin)
+    house.job("there", cpu_jobs.origin, cpu=True)
+    await house.worker()
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for name in ("here", "there"):
+        job = await house.ended(await house.submit(name, request_id="r-1", traceparent=trace))
+        assert json.loads(await house.result(job.id) or b"") == ["r-1", trace]
+
+
 async def test_log_lines_of_a_handler_carry_the_jobs_ids(house: House) -> None:
     async def logs(ctx: Context) -> None:
         ctx.log.info("step.done", rows=3)

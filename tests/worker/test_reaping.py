@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.worker import cpu_jobs
-from tests.worker.house import AT_ONCE, QUICK, House, Watch, dead_owner, eventually, on_python
+from tests.worker.house import AT_ONCE, QUICK, House, Watch, dead_owner, eventually, on_python, on_sqlite
 from tidegate.clock import token
 from tidegate.core import lifecycle
 from tidegate.core.failure import CRASHED, EXPIRED, QUARANTINED, TIMEOUT
@@ -188,6 +188,20 @@ async def test_a_job_that_kills_its_process_is_quarantined_and_harms_nobody(
     assert notes == ["crash", "crash"]
     for neighbour in await house.all_ended(neighbours):
         assert (neighbour.status, neighbour.counters.runs) == (Status.SUCCEEDED, 1)
+
+
+@on_sqlite
+async def test_a_job_of_tidegate_s_own_runs_again_after_a_fourth_crash(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "CRASH_BACKOFF", Exponential(initial=SHORT, factor=1.0, cap=SHORT, jitter=0))
+    house.job("tidegate.killed", cpu_jobs.killed, cpu=True)
+    await house.worker()
+
+    job_id = await house.submit_raw(house.new_job("tidegate.killed", b"{}"))
+
+    job = await house.until(job_id, lambda job: job.counters.crashes >= 4 or job.status.finished, 30)
+    assert (job.status.finished, job.counters.crashes >= 4) == (False, True)
 
 
 @pytest.mark.parametrize("handler", [cpu_jobs.exits, cpu_jobs.segfaults])

@@ -22,6 +22,7 @@ app.command(
 app.command("tidegate.cli.top:top", name="top", help="Watch queues, upstreams and workers.")
 app.command("tidegate.cli.workers:list_workers", name="workers", help="List the workers.")
 app.command("tidegate.cli.doctor:doctor", name="doctor", help="Check settings, engine, artifacts and server.")
+app.command("tidegate.cli.bench.command:bench", name="bench", help="Submit many jobs at once, and say how fast.")
 app.command("tidegate.cli.provider:provider", name="provider", help="Serve a fake provider with scripted outages.")
 
 jobs = App(name="jobs", help="Submit jobs, look at them, wait for them.", result_action="return_value")

@@ -9,11 +9,9 @@ from cyclopts import Parameter
 
 from tidegate.cli import EXIT_FAILED
 from tidegate.cli.display import row_of, table
-from tidegate.cli.jobs import Where, ended, print_json, speak
+from tidegate.cli.jobs import Where, announced, check_somebody_works, ended, print_json, speak
 from tidegate.cli.operating import Item, items, plain, say
-from tidegate.cli.service import IN_PROCESS, Service
-from tidegate.config import load
-from tidegate.engines import file_of
+from tidegate.cli.service import Service
 from tidegate.errors import InvalidInput
 
 LONGEST_WAIT: Final = 24 * 3600.0
@@ -96,14 +94,15 @@ def _act(action: str, which: Letters, how: How, where: Where) -> int:
 
     async def ask(service: Service) -> int:
         if how.wait:
-            _check_somebody_works(service)
+            check_somebody_works(service)
         body = {"action": action, "filter": {"status": "dead_letter", **which.given}, **_sent(how)}
         answer = (await service.post("/jobs/actions", body)).body
         if how.dry_run:
             _show(answer, where, _counted)
             return 0
         if how.wait:
-            return await _done(service, action, str(answer["job_id"]), where)
+            with announced(str(answer["job_id"]), where):
+                return await _done(service, action, str(answer["job_id"]), where)
         _show(answer, where, lambda accepted: say(plain(accepted["job_id"])))
         return 0
 
@@ -113,12 +112,6 @@ def _act(action: str, which: Letters, how: How, where: Where) -> int:
 def _sent(how: How) -> dict[str, object]:
     given = {"dry_run": how.dry_run or None, "per_second": how.per_second, "limit": how.limit}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _check_somebody_works(service: Service) -> None:
-    """An embedded store belongs to one process: while that is this one, no worker is."""
-    if service.where == IN_PROCESS and file_of(load().engine_url) is not None:
-        raise InvalidInput("--wait", "no server runs on this store, so nobody would do it: start one, or leave it out")
 
 
 def _counted(answer: Item) -> None:

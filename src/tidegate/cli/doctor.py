@@ -20,6 +20,7 @@ from tidegate.cli.variables import unknown
 from tidegate.config import Settings, load
 from tidegate.engines import open_engine, shown
 from tidegate.errors import StoreOwned, TidegateError
+from tidegate.telemetry.events import Emitter
 from tidegate.wiring import artifact_settings, observe
 
 
@@ -79,6 +80,7 @@ async def _examine() -> list[Check]:
     artifacts = await _checked("artifacts", lambda: _artifacts(settings))
     return [
         _settings(settings),
+        await _checked("jobs", lambda: _jobs(settings)),
         await _checked("engine", lambda: _engine(settings, server)),
         artifacts,
         await _checked("server", lambda: _server(settings, server)),
@@ -96,6 +98,25 @@ async def _checked(name: str, look: Callable[[], Awaitable[tuple[State, str]]]) 
         return Check(name, *await look())
     except TidegateError as exc:
         return Check(name, State.FAIL, str(exc))
+
+
+async def _jobs(settings: Settings) -> tuple[State, str]:
+    """The application's job types, and which of them no worker runs that has these settings."""
+    from tidegate.cli.serving import loaded
+
+    whose = f"of {settings.app}" if settings.app else "built in"
+    try:
+        registry = loaded(settings, Emitter()).registry
+    except TidegateError:
+        raise
+    except Exception as exc:  # an application that is imported may raise anything
+        return State.FAIL, f"application {settings.app!r} can't be loaded: {type(exc).__name__}"
+    found = f"{len(registry.names)} job types {whose}"
+    left_out = registry.outside(settings.queues)
+    if not left_out:
+        return State.OK, found
+    told = "; ".join(f"queue {queue} ({', '.join(types)})" for queue, types in left_out.items())
+    return State.WARN, f"{found}; a worker with this TIDEGATE_QUEUES does not serve {told}"
 
 
 async def _engine(settings: Settings, server: Running | None) -> tuple[State, str]:

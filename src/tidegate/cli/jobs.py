@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import shlex
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +14,10 @@ from cyclopts import Parameter
 
 from tidegate.cli import EXIT_FAILED
 from tidegate.cli.display import Watch, details, row_of, table
-from tidegate.cli.service import Service, reach
+from tidegate.cli.service import IN_PROCESS, Service, reach
 from tidegate.clock import SystemClock
+from tidegate.config import load
+from tidegate.engines import file_of
 from tidegate.errors import EngineUnavailable, InvalidInput, RateLimited, ResultTimeout, ServiceError, TidegateError
 
 POLLS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -119,10 +123,13 @@ def submit(
     asked, place = order or Order(), where or Where()
 
     async def ask(service: Service) -> int:
+        if wait:
+            check_somebody_works(service)
         answer = await service.post("/jobs", await _body(job_type, asked, service))
         job_id = str(answer.body["job_id"])
         if wait:
-            return await _wait(service, job_id, 600.0, as_json=place.as_json)
+            with announced(job_id, place):
+                return await _wait(service, job_id, 600.0, as_json=place.as_json)
         if place.as_json:
             print_json(answer.body)
         else:
@@ -182,7 +189,7 @@ def _became(status: Mapping[str, object]) -> str:
 
 
 async def _body(job_type: str, order: Order, service: Service) -> dict[str, object]:
-    payload = _payload(order.payload)
+    payload = payload_of(order.payload)
     if order.file is not None:
         payload["file"] = await service.upload(order.file)
     given = {
@@ -194,11 +201,11 @@ async def _body(job_type: str, order: Order, service: Service) -> dict[str, obje
         "timeout": order.timeout,
         "tags": order.tag,
     }
-    body: dict[str, object] = {"type": job_type, "payload": payload}
-    return body | {name: value for name, value in given.items() if value is not None}
+    return {"type": job_type, "payload": payload, **{name: v for name, v in given.items() if v is not None}}
 
 
-def _payload(text: str) -> dict[str, object]:
+def payload_of(text: str) -> dict[str, object]:
+    """The payload that a text is or names; raises InvalidInput."""
     try:
         payload = json.loads(_read(text))
     except OSError as exc:
@@ -215,6 +222,30 @@ def _read(text: str) -> str:
     if text == "-":
         return sys.stdin.read()
     return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+
+
+@contextmanager
+def announced(job_id: str, where: Where) -> Iterator[None]:
+    """Wait inside for a job whose id nobody knows yet: it is told first, and how to go on where that breaks off."""
+    sys.stderr.write(f"tidegate: job {job_id} is accepted\n")
+    sys.stderr.flush()
+    try:
+        yield
+    except (ServiceError, EngineUnavailable, RateLimited, ResultTimeout, asyncio.CancelledError):
+        given = (("--url", where.url), ("--user", where.user))
+        named = [part for option, value in given if value for part in (option, value)]
+        again = shlex.join(["tidegate", "jobs", "wait", job_id, *named])
+        sys.stderr.write(f"tidegate: the job goes on without this command; to wait for it: {again}\n")
+        raise
+
+
+def check_somebody_works(service: Service) -> None:
+    """Raise InvalidInput where a wait would have no end.
+
+    An embedded store belongs to one process: while that is this one, no worker is.
+    """
+    if service.where == IN_PROCESS and file_of(load().engine_url) is not None:
+        raise InvalidInput("--wait", "no server runs on this store, so nobody would do it: start one, or leave it out")
 
 
 async def _wait(service: Service, job_id: str, timeout: float, *, as_json: bool) -> int:

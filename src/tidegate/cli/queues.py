@@ -23,7 +23,7 @@ from tidegate.cli.operating import (
 from tidegate.cli.service import Service
 
 BOARD: Final = Board(
-    columns=("queue", "state", "resumes (UTC)", "ready", "waiting", "running", "dead letters", "why"),
+    columns=("queue", "state", "resumes (UTC)", "ready", "held", "waiting", "running", "dead letters", "why"),
     colours={"flowing": "green", "paused": "red"},
     empty="no queue is served, and none has jobs",
 )
@@ -69,9 +69,22 @@ def _show_all(answer: Item) -> None:
 
 
 def _row(item: Item) -> list[str]:
-    counts = [plain(item.get(name)) for name in ("ready", "waiting", "running", "dead_letters")]
-    why = plain(item.get("why"))
-    return [plain(item.get("name")), _state(item), _end(item), *counts, why]
+    return [plain(item.get("name")), _state(item), _end(item), *counts(item), reason(item)]
+
+
+def counts(item: Item) -> list[str]:
+    """A queue's jobs: ready, held, waiting, running, dead letters. What is held is not ready."""
+    ready, held = item.get("ready"), item.get("held")
+    if isinstance(ready, int) and isinstance(held, int):
+        ready -= held
+    return [plain(ready), plain(held), *(plain(item.get(name)) for name in ("waiting", "running", "dead_letters"))]
+
+
+def reason(item: Item) -> str:
+    """Why a queue is paused, or else what holds jobs of it, the most first."""
+    holds = item.get("held_by")
+    given = [plain(one.get("why")) for one in holds if isinstance(one, dict)] if isinstance(holds, list) else []
+    return plain(item.get("why")) or "; ".join(given)
 
 
 def _state(item: Item) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import getpass
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,11 @@ from tidegate.config import Settings, load
 from tidegate.core.problem_kinds import USER_MISSING
 from tidegate.engines import file_of, shown
 from tidegate.errors import ConfigError, InvalidInput, ServiceError, TidegateError, Unauthenticated
+from tidegate.sdk import AsyncClient, Patience
 from tidegate.sdk.connecting import API_KEY, answer, check_url, plain
+from tidegate.sdk.exchange import Answer as Told
 from tidegate.sdk.exchange import Request
+from tidegate.sdk.lines import Awaiting
 from tidegate.sdk.problems import error_of, problem_of
 
 SERVER_FILE = "server.json"
@@ -53,6 +56,19 @@ class Service:
     def __init__(self, http: httpx2.AsyncClient, where: str) -> None:
         self._http = http
         self.where = where
+
+    def client(self) -> AsyncClient:
+        """The SDK's client for it, which asks once."""
+        return AsyncClient.over(self._http, Patience(tries=1))
+
+    @property
+    def line(self) -> Awaiting:
+        """What carries requests to it, and brings refusals as answers."""
+        return Awaiting(self._http)
+
+    def refusal(self, told: Told, path: str) -> TidegateError:
+        """The exception that an answer on this line stands for."""
+        return _problem(told, path, lambda: self._http.headers.get("X-User-ID"))
 
     async def get(self, path: str, **query: object) -> Mapping[str, object]:
         """GET a JSON object; parameters that are None are left out."""
@@ -111,12 +127,15 @@ class Service:
 
 def problem(response: httpx2.Response, path: str) -> TidegateError:
     """The exception that an error response stands for, in the words of the command line."""
+    return _problem(answer(response, response.content), path, lambda: response.request.headers.get("X-User-ID"))
+
+
+def _problem(told: Told, path: str, asker: Callable[[], str | None]) -> TidegateError:
     job_id = path.split("/")[2] if path.startswith("/jobs/") else ""
     asked = Request(method="", path=path, job_id=job_id)
-    told = answer(response, response.content)
     said, error = problem_of(told), error_of(told, asked, "the server")
     if said is not None and said.type == USER_MISSING.uri:
-        named = response.request.headers.get("X-User-ID")
+        named = asker()
         why = "the key is nobody's own" if named is None else f"{named!r} is no one user"
         return InvalidInput("user", f"{why}: say whom you mean (--user, TIDEGATE_USER)")
     return Unauthenticated(f"{error} (TIDEGATE_API_KEY)") if isinstance(error, Unauthenticated) else error
@@ -141,9 +160,21 @@ def _header(user_id: str) -> str:
     return user_id
 
 
+def _headers(user_id: str | None) -> Mapping[str, str]:
+    """What every request to a server says."""
+    key = _key()
+    return {**_asker(user_id, keyed=bool(key)), **key}
+
+
 def _key() -> Mapping[str, str]:
     key = os.environ.get(API_KEY, "")
     return {"Authorization": f"Bearer {plain(API_KEY, key)}"} if key else {}
+
+
+def _address(url: str | None) -> str | None:
+    """Where the server is that is meant; None where none runs."""
+    named = url or os.environ.get("TIDEGATE_URL")
+    return _checked(named) if named else _beside(load())
 
 
 def _checked(url: str) -> str:
@@ -161,18 +192,30 @@ async def reach(url: str | None, user_id: str | None, *, making: bool = False) -
     Raises ConfigError for an address or a key that can't be. Who only looks finds a store or a
     ConfigError; with `making`, an embedded store that is missing is made.
     """
-    named = url or os.environ.get("TIDEGATE_URL")
-    address = _checked(named) if named else _beside(load())
-    key = _key() if address else {}
-    headers = {**_asker(user_id, keyed=bool(key)), **key}
+    address = _address(url)
     if address:
-        async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=address, headers=_headers(user_id), timeout=30) as http:
             yield Service(http, address)
         return
+    headers = _asker(user_id, keyed=False)
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(_in_process(making=making))
         http = httpx2.AsyncClient(base_url="http://in-process", headers=headers, transport=transport, timeout=30)
         yield Service(await stack.enter_async_context(http), IN_PROCESS)
+
+
+@asynccontextmanager
+async def connect(url: str | None, user_id: str | None, connections: int) -> AsyncIterator[Service]:
+    """The service at `url`, or at the running server of this data folder, for so many requests at once.
+
+    Raises ConfigError as `reach` does, and where there is no server.
+    """
+    address = _address(url)
+    if not address:
+        raise ConfigError("no server runs on this data folder (TIDEGATE_DATA_DIR): start one, or give --url")
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    async with httpx2.AsyncClient(base_url=address, headers=_headers(user_id), timeout=30, limits=limits) as http:
+        yield Service(http, address)
 
 
 @dataclass(frozen=True, slots=True)

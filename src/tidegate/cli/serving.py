@@ -23,6 +23,7 @@ from tidegate.engines import open_engine, shown
 from tidegate.errors import ConfigError, InvalidInput
 from tidegate.jobs import builtin
 from tidegate.jobs.models import ModelSettings
+from tidegate.telemetry.events import Emitter
 from tidegate.wiring import observe
 
 Flag = Annotated[str | None, Parameter()]
@@ -103,6 +104,11 @@ def application(settings: Settings) -> Tidegate:
     if strange:
         structlog.get_logger().warning("settings.unknown", found=strange)
     _check_engine(settings)
+    return loaded(settings, emit)
+
+
+def loaded(settings: Settings, emit: Emitter) -> Tidegate:
+    """The same, and nothing else is set up or said; raises ConfigError."""
     if not settings.app:
         served = Tidegate(settings, emit=emit)
         models = _models(settings)

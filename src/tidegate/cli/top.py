@@ -11,13 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tidegate.cli import upstreams, workers
+from tidegate.cli import queues, upstreams, workers
 from tidegate.cli.operating import Board, Desk, Item, console, items, plain, say
 from tidegate.cli.service import Service, reach
 from tidegate.errors import InvalidInput, ServiceError
 
 QUEUES: Final = Board(
-    columns=("queue", "state", "ready", "waiting", "running", "dead letters", "oldest", "ended/min"),
+    columns=("queue", "state", "ready", "held", "waiting", "running", "dead letters", "oldest", "ended/min", "why"),
     colours={"flowing": "green", "paused": "red"},
     empty="no queue is served, and none has jobs",
 )
@@ -96,19 +96,18 @@ def drawn(glance: Glance) -> Group:
 
 def summary(glance: Glance) -> str:
     """All of it in a line."""
-    ready, running, dead = (_total(glance.queues, name) for name in ("ready", "running", "dead_letters"))
+    running, dead, held = (_total(glance.queues, name) for name in ("running", "dead_letters", "held"))
     live = [item for item in glance.workers if workers.live(item)]
     busy, slots = _total(live, "running"), _total(live, "slots")
     shut = sum(upstreams.standing(item) != "closed" for item in glance.upstreams)
-    jobs = f"ready {ready} · running {running} · dead letters {dead}"
+    jobs = f"ready {_total(glance.queues, 'ready') - held} · held {held} · running {running} · dead letters {dead}"
     return f"{jobs} · workers {len(live)} · busy slots {busy} of {slots} · upstreams not closed {shut}"
 
 
 def _row(item: Item) -> Sequence[str]:
-    counts = [plain(item.get(name)) for name in ("ready", "waiting", "running", "dead_letters")]
-    state = "paused" if item.get("paused") else "flowing"
-    rate = item.get("throughput")
-    return [plain(item.get("name")), state, *counts, _age(item), f"{rate:.1f}" if isinstance(rate, float | int) else ""]
+    state, rate = "paused" if item.get("paused") else "flowing", item.get("throughput")
+    ended = f"{rate:.1f}" if isinstance(rate, float | int) else ""
+    return [plain(item.get("name")), state, *queues.counts(item), _age(item), ended, queues.reason(item)]
 
 
 def _age(item: Item) -> str:

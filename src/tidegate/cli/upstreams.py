@@ -102,10 +102,8 @@ def row(item: Item) -> list[str]:
 def standing(item: Item) -> str:
     """Its state; "spent" where the breaker is closed, and yet its budget lets no job through."""
     state, budget = plain(item.get("state")), item.get("budget")
-    if state != "closed" or not item.get("until") or not isinstance(budget, dict):
-        return state
-    spent, dollars = (float(str(budget[part])) * MICROS for part in ("spent", "dollars"))
-    return "spent" if round(spent) >= int(dollars) else state
+    held = state == "closed" and isinstance(budget, dict) and budget.get("exhausted") is True
+    return "spent" if held else state
 
 
 def _spent(item: Item) -> str:

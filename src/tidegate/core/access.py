@@ -23,8 +23,11 @@ SESSION_BYTES: Final = 16
 MOST_FORMERS: Final = 10
 """Former texts of a key that are taken at a time."""
 
+GIVEN: Final = "admin"
+"""Stands for the id of the administrators' key that is a setting; no key in the store has an id like it."""
+
 _KEY: Final = re.compile(r"tg_([a-z2-7]{8})_[A-Za-z0-9_-]{43}")
-_SESSION: Final = re.compile(r"(([a-z2-7]{8})\.[0-9a-f]{32})\.([0-9a-f]{64})")
+_SESSION: Final = re.compile(rf"(({GIVEN}|[a-z2-7]{{8}})\.[0-9a-f]{{32}})\.([0-9a-f]{{64}})")
 
 
 class Role(StrEnum):
@@ -117,9 +120,6 @@ class Caller:
     key_id: str = ""
     digest: str = ""
 
-
-GIVEN: Final = "admin"
-"""Stands for the id of the administrators' key that is a setting; no key in the store has an id like it."""
 
 ANYBODY: Final = Caller(role=Role.ADMIN)
 """Whoever asks while there is no key: they say who they are, and are believed."""

@@ -238,7 +238,10 @@ def _hurried(upstream: Upstream, rules: Rules, present: Present, probing: timede
 
 
 def _praised(upstream: Upstream, tally: Tally, rules: Rules, present: Present) -> Upstream:
-    """What successes change: the run of rate limits ends, the limit grows, what is usual is learned."""
+    """What successes change: the run of rate limits ends, the limit grows, what is usual is learned.
+
+    The limit grows not while an operator has it open: whoever waits meanwhile must not come all at once.
+    """
     if not tally.ok:
         return upstream
     jobs, quick = {mark.job for mark in tally.good}, tally.ok - tally.slow
@@ -253,7 +256,7 @@ def _praised(upstream: Upstream, tally: Tally, rules: Rules, present: Present) -
         upstream = replace(upstream, slow_since=None, threshold=max(upstream.threshold, upstream.level * 0.5))
     if upstream.windows or tally.slow or tally.faults:  # while nothing is wrong there is nothing to count
         upstream = counted(upstream, rules, present.now, Window(start=present.now, ok=quick, slow=tally.slow))
-    return grown(upstream, quick)
+    return upstream if word_at(upstream, present.now) is Override.OPEN else grown(upstream, quick)
 
 
 def _faulted(upstream: Upstream, seen: Seen, rules: Rules, present: Present) -> Upstream:

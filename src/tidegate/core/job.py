@@ -205,6 +205,9 @@ class Job:
     degraded: bool = False
     served_by: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<job {self.id}: {self.spec.type}, {self.status}>"  # all of its fields are two thousand letters
+
     @property
     def attempts(self) -> int:
         """The runs that are held against `max_attempts`."""

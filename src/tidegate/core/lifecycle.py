@@ -35,6 +35,7 @@ from tidegate.core.job import (
     UpstreamRefused,
 )
 from tidegate.core.retry import UPSTREAM_BACKOFF, Exponential, delay, next_delay
+from tidegate.core.text import SYSTEM_PREFIX
 
 LEGAL: Final[Mapping[Status, frozenset[Status]]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),  # claim, cancel; expiry goes through running
@@ -46,6 +47,9 @@ LEGAL: Final[Mapping[Status, frozenset[Status]]] = {
 
 MAX_CRASHES: Final = 3
 """Crashes after which a job is quarantined: it kills workers (reliability.md C11)."""
+
+MAX_SYSTEM_CRASHES: Final = 100
+"""The same of Tidegate's own jobs: they kill nobody, and outlive the restarts of whoever runs them."""
 
 CRASH_BACKOFF: Final = Exponential(initial=timedelta(seconds=5), factor=6.0, cap=timedelta(minutes=3), jitter=0.1)
 """Waits from the second crash on; the first is most often the machine's fault, so it waits for nothing."""
@@ -161,7 +165,7 @@ def _lost(job: Job, outcome: Lost, now: datetime, dice: float) -> Settlement:
     if outcome.owner_alive:
         return Defer(delay=timedelta(0), refund=Refund.INTERRUPTION)
     crashes = job.counters.crashes + 1
-    if crashes >= MAX_CRASHES:
+    if crashes >= (MAX_SYSTEM_CRASHES if job.spec.type.startswith(SYSTEM_PREFIX) else MAX_CRASHES):
         text = f"its worker vanished {crashes} times while it ran: it may be what kills them"
         return Bury(failure=Failure(code=codes.QUARANTINED, message=text, transient=False), refund=Refund.CRASH)
     wait = timedelta(0) if crashes == 1 else delay(CRASH_BACKOFF, crashes - 1, dice=dice)

@@ -13,6 +13,9 @@ from tidegate.errors import InvalidInput
 UPLOADS: Final = "uploads"
 """The folder of all uploads."""
 
+ERROR: Final = "error.json"
+"""What a run leaves in its folder that its job failed by."""
+
 PATH_LIMIT: Final = 512
 """Characters of a path; S3 allows keys of 1,024 bytes, which leaves as much for the store's own prefix."""
 

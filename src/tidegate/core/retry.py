@@ -39,7 +39,8 @@ def delay_fault(value: timedelta) -> str | None:
     """A delay is a timedelta above 0 and at most `LONGEST_DELAY`."""
     if isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_DELAY:
         return None
-    return f"must be a duration above 0 and at most {LONGEST_DELAY.days} days, not {value}"
+    given = f"{value.total_seconds():g} s" if isinstance(value, timedelta) else f"{value!r}"
+    return f"must be a duration above 0 and at most {LONGEST_DELAY.days} days, not {given}"
 
 
 def factor_fault(value: float) -> str | None:
@@ -90,7 +91,8 @@ class Exponential:
         _refuse("factor", factor_fault(self.factor))
         _refuse("jitter", jitter_fault(self.jitter))
         if self.cap < self.initial:
-            raise ConfigError(f"cap is {self.cap}, less than the initial {self.initial}: raise it")
+            cap, initial = self.cap.total_seconds(), self.initial.total_seconds()
+            raise ConfigError(f"the longest wait (cap), {cap:g} s, is less than the initial {initial:g} s: raise it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,7 +191,24 @@ def _sound(read: _Reader[_T], fault: Callable[[_T], str | None]) -> _Reader[_T]:
 
 
 def _mistyped(value: object, path: str, wanted: str) -> InvalidInput:
-    return InvalidInput(path, f"must be {wanted}, not {type(value).__name__}")
+    return InvalidInput(path, f"must be {wanted}, not {_called(value)}")
+
+
+def _called(value: object) -> str:
+    """What JSON calls a value of its own."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return "an object"
 
 
 def _kind_fault(kind: str) -> str | None:

@@ -1,6 +1,19 @@
-"""Text that every store can hold, and names."""
+"""Text that every store can hold, names, and lists of either."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
 
 from tidegate.errors import InvalidInput
+
+Item = TypeVar("Item")
+
+_PLAIN_WORDS: Final = {
+    "Input should be a valid dictionary": "Input should be an object",
+    "Input should be a valid dictionary or object to extract fields from": "send an object, as application/json",
+}
+
+SYSTEM_PREFIX: Final = "tidegate."
+"""Names of job types that begin so are Tidegate's own: no application may register one, no client submit one."""
 
 
 def storable(text: str, limit: int) -> str:
@@ -12,8 +25,16 @@ def storable(text: str, limit: int) -> str:
 
 
 def plainly(message: str) -> str:
-    """What a validator says, without the words that Pydantic puts before it."""
-    return message.removeprefix("Value error, ")
+    """What a validator says, without the words that Pydantic puts before it, and in those of JSON."""
+    said = message.removeprefix("Value error, ")
+    return _PLAIN_WORDS.get(said, said)
+
+
+def listed(field_name: str, given: Iterable[Item]) -> tuple[Item, ...]:
+    """The items of a list; raises InvalidInput for a lone text, whose letters would be taken for them."""
+    if isinstance(given, str | bytes | Mapping):
+        raise InvalidInput(field_name, f"give a list, as in {field_name}=[…], and no lone {type(given).__name__}")
+    return tuple(given)
 
 
 def check_name(field_name: str, name: str) -> str:

@@ -1,17 +1,21 @@
 """Why a job waits, in words that say until when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from tidegate.core.failure import BUDGET_SPENT
 from tidegate.core.fault import Fault
-from tidegate.core.job import Job, Status
+from tidegate.core.job import Job, Lane, Status
+from tidegate.core.query import WorkerInfo
 from tidegate.core.rules import Rules
 from tidegate.core.upstream import FOREVER, State, Upstream, gate, shut_until, state, word_at
 
 FREE: Final = "it waits for a worker that serves its queue, has its job type and a free slot"
+
+SOON: Final = timedelta(seconds=10)
+"""How long a job may be due before it is asked whether anybody will ever run it: a worker that begins is heard of."""
 
 Look = Callable[[str], tuple[Upstream, Rules]]
 """What is known of a gate, and the rules that hold for it."""
@@ -27,18 +31,25 @@ class WaitReason:
     gate: str | None = None
 
 
-def wait_reason(job: Job, now: datetime, look: Look) -> WaitReason | None:
-    """Why a queued job is not running; None for any other job.
+def lingers(job: Job, now: datetime) -> bool:
+    """Whether a job has been due for so long that it matters who is at work."""
+    return job.status is Status.QUEUED and now - job.run_at >= SOON
+
+
+def wait_reason(
+    job: Job, now: datetime, look: Look, workers: Collection[WorkerInfo] | None = None
+) -> WaitReason | None:
+    """Why a queued job is not running; None for any other job. `workers` are those at work, None where nobody knows.
 
     Codes: scheduled, retrying, budget (its user's is spent), paused (its queue), parked (its upstream), limited (as
-    many run as may), ready.
+    many run as may), unserved (no worker takes it), ready.
     """
     if job.status is not Status.QUEUED:
         return None
-    held = _held(job, now, look)
+    held = shut_by(job.lane, now, look)
     if job.run_at > now and (held is None or held.until is None or held.until < job.run_at):
         return _later(job)
-    return held or _limited(job, now, look) or WaitReason(code="ready", message=FREE)
+    return held or _unserved(job, now, workers) or _limited(job, now, look) or WaitReason(code="ready", message=FREE)
 
 
 def _later(job: Job) -> WaitReason:
@@ -52,9 +63,9 @@ def _later(job: Job) -> WaitReason:
     return WaitReason(code="retrying", message=f"it runs again at {_clock(job.run_at)} ({why})", until=job.run_at)
 
 
-def _held(job: Job, now: datetime, look: Look) -> WaitReason | None:
-    """The gate that is shut longest, or whose probe decides."""
-    reasons = [reason for name in job.lane.gates if (reason := _shut(name, *look(name), now)) is not None]
+def shut_by(lane: Lane, now: datetime, look: Look) -> WaitReason | None:
+    """The gate of a lane that is shut longest, or whose probe decides; None where all are open."""
+    reasons = [reason for name in lane.gates if (reason := _shut(name, *look(name), now)) is not None]
     return max(reasons, key=lambda reason: reason.until or FOREVER, default=None)
 
 
@@ -86,6 +97,19 @@ def _word(kind: str, upstream: Upstream) -> str:
         case Fault.AUTH:
             return "blocked, its credential refused,"
     return "paused" if kind == "queue" else "open"
+
+
+def _unserved(job: Job, now: datetime, workers: Collection[WorkerInfo] | None) -> WaitReason | None:
+    """What a worker does not tell, as those of earlier releases don't, it is believed to take."""
+    if workers is None or not lingers(job, now):
+        return None
+    there = [worker for worker in workers if not worker.queues or job.lane.queue in worker.queues]
+    if not there:
+        return WaitReason(code="unserved", message=f"no worker serves queue {job.lane.queue}")
+    if not any(not worker.types or job.spec.type in worker.types for worker in there):
+        text = f"no worker that serves queue {job.lane.queue} has job type {job.spec.type}"
+        return WaitReason(code="unserved", message=text)
+    return None
 
 
 def _limited(job: Job, now: datetime, look: Look) -> WaitReason | None:

@@ -1,14 +1,12 @@
 """The FastAPI application: its routes, its answers to errors, and a lifespan that opens the store."""
 
 import asyncio
-from typing import NamedTuple, Self
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.app import Tidegate
 from tidegate.clock import SystemClock
@@ -45,21 +43,31 @@ from tidegate.http.routes import (
 )
 from tidegate.http.routing import name_places, own_route
 from tidegate.http.schemas.service import Index
-from tidegate.http.straight import Straight
+from tidegate.http.straight import Around, Straight
 from tidegate.http.watching.lookout import Lookout
 from tidegate.http.watching.meter import Meter
 from tidegate.http.watching.metering import Metering
 from tidegate.wiring import VERSION
 
 
-def create_app(application: Tidegate, *, worker: bool = True, stopping: asyncio.Event | None = None) -> FastAPI:
+class Api(FastAPI):
+    """The application; its own server answers what `straight` takes without it."""
+
+    straight: Straight
+
+    def openapi(self) -> openapi.Object:
+        """The OpenAPI document, made once."""
+        return openapi.document(self)
+
+
+def create_app(application: Tidegate, *, worker: bool = True, stopping: asyncio.Event | None = None) -> Api:
     """The HTTP face of `application`. Its lifespan opens the store and, with `worker`, runs jobs.
 
     Whoever serves it sets `stopping` when the server stops: that ends streams and long polls, which it would wait for.
     """
 
     face, gatekeeper = faced(application, stopping)
-    app = _Api(
+    app = Api(
         title="Tidegate",
         version=VERSION,
         lifespan=tidegate_lifespan(application, worker=worker),
@@ -78,14 +86,17 @@ def create_app(application: Tidegate, *, worker: bool = True, stopping: asyncio.
     app.add_middleware(Envelope)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, refused)
-    app.straighten(gatekeeper)
+    around = Around(
+        gatekeeper=gatekeeper, metrics=face.meter.metrics, clock=SystemClock(), settings=lambda: face.settings
+    )
+    app.straight = Straight(app, around)
     return app
 
 
 def faced(application: Tidegate, stopping: asyncio.Event | None = None) -> tuple[Face, Gatekeeper]:
     """What routes work with, and who stands before them."""
     limits = Limits(lambda: application.system.engine)
-    ring = KeyRing(lambda: application.system.engine, SystemClock())
+    ring = KeyRing(lambda: application.system.engine, SystemClock(), lambda: application.system.settings.admin_key)
     rooms = Rooms(lambda: application.system.settings)
     lookout, meter = Lookout(application), Meter(application, rooms.counts)
     face = Face(application, limits, ring, lookout, meter, rooms, stopping=stopping or asyncio.Event())
@@ -116,47 +127,6 @@ def add_routes(router: APIRouter, face: Face, gatekeeper: Gatekeeper) -> None:
         routes.add_routes(router, face)
     keys.add_routes(router, face, gatekeeper)
     name_places(router.routes)
-
-
-class _Made(NamedTuple):
-    """What of an application its host can change, and what is answered past the framework would not heed."""
-
-    layers: int
-    routes: int
-    overrides: bool
-    root_path: str
-    handlers: tuple[object, ...]
-
-    @classmethod
-    def of(cls, app: FastAPI) -> Self:
-        handlers = tuple(app.exception_handlers.values())
-        return cls(len(app.user_middleware), len(app.routes), bool(app.dependency_overrides), app.root_path, handlers)
-
-
-class _Api(FastAPI):
-    _straight: Straight | None = None
-    _around: ASGIApp
-    _made: "_Made"
-
-    def straighten(self, guard: Gatekeeper) -> None:
-        """Answer plain requests past the framework, within what stands around every request now."""
-        self._straight = Straight(self.routes, guard)
-        self._around, self._made = self._straight, _Made.of(self)
-        for each in reversed(self.user_middleware):
-            self._around = each.cls(self._around, *each.args, **each.kwargs)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. Where somebody changed the application since, plain ones too pass the framework."""
-        straight = self._straight
-        if straight is None or not straight.takes(scope) or self._made != _Made.of(self):
-            await super().__call__(scope, receive, send)
-            return
-        scope["app"] = self
-        await self._around(scope, receive, send)
-
-    def openapi(self) -> openapi.Object:
-        """The OpenAPI document, made once."""
-        return openapi.document(self)
 
 
 async def _index(request: Request) -> Response:
@@ -193,4 +163,4 @@ def _methods(request: Request) -> set[str]:
     """What any route takes at this path: the framework looks at the first one only."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return {method for route in fitting for method in route.methods or ()}
+    return {method for route in fitting for method in getattr(route, "taken", route.methods) or ()}

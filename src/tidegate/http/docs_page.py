@@ -77,7 +77,7 @@ def _operation(method: str, path: str, operation: Object) -> Iterator[str]:
     yield from _parameters(operation.get("parameters", []))
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"<h4>Body: <code>{escape(media_type)}</code></h4>{_shown(content.get('schema', {}))}"
-        yield from (_pre(example["value"]) for example in content.get("examples", {}).values())
+        yield from map(_pre, _examples(content))
     yield f"<h4>Call it</h4><pre><code>{escape(_curl(method, path, operation))}</code></pre>"
     yield "<h4>Answers</h4><table>"
     for status, answer in sorted(operation["responses"].items()):
@@ -102,10 +102,15 @@ def _curl(method: str, path: str, operation: Object) -> str:
     if any(one["name"] == "X-User-ID" for one in operation.get("parameters", [])):
         parts.append("-H 'X-User-ID: ada'")
     content = operation.get("requestBody", {}).get("content", {})
-    for example in content.get("application/json", {}).get("examples", {}).values():
-        parts += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(example['value'])}'"]
-        break
+    for example in _examples(content.get("application/json", {}))[:1]:
+        parts += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(example)}'"]
     return " ".join(part for part in parts if part)
+
+
+def _examples(content: Object) -> list[object]:
+    """What the document has of them: one, or several with names."""
+    named = [example["value"] for example in content.get("examples", {}).values()]
+    return [content["example"]] if "example" in content else named
 
 
 def _shown(schema: Object) -> str:

@@ -80,7 +80,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         headers = dict(reversed(list(scope["headers"])))  # of several of a name the first counts
-        self._request_id = _request_id(headers.get(b"x-request-id", b""))
+        self._request_id = request_id_of(scope["headers"])
         # A state of its own: one that is shared between requests would mix up their ids.
         scope["state"] = dict(scope.get("state", {}), request_id=self._request_id)
         self._unread = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
@@ -126,5 +126,7 @@ class _Exchange:
                     size += len(message.get("body", b""))
 
 
-def _request_id(given: bytes) -> str:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The id that a request brings, or one of ours."""
+    given = next((value for name, value in headers if name == b"x-request-id"), b"")
     return given.decode() if _REQUEST_ID.fullmatch(given) else token()

@@ -15,8 +15,9 @@ from tidegate.app import Tidegate
 from tidegate.client import Client
 from tidegate.config import Settings
 from tidegate.core.access import Caller, Role
-from tidegate.errors import AccessDenied, InvalidInput
+from tidegate.errors import AccessDenied, EngineUnavailable, InvalidInput, RateLimited
 from tidegate.http.guards import limits, proxies
+from tidegate.http.guards.auth import CALLER
 from tidegate.http.guards.keyring import KeyRing
 from tidegate.http.guards.limits import Limits
 from tidegate.http.guards.turns import Turns
@@ -71,6 +72,11 @@ class Face:
         """Count a POST that makes no job; raises RateLimited."""
         await self.limits.share(limits.post(self.settings, self.address(request)))
 
+    async def count_refused(self, request: Request, exc: Exception) -> None:
+        """Count a POST that is refused before it was counted; raises RateLimited where that is one too many."""
+        if not isinstance(exc, RateLimited | EngineUnavailable):
+            await self.count_post(request)
+
     def address(self, request: Request) -> str:
         """Where a request comes from, as limits count it."""
         return proxies.address(request, self.settings)
@@ -78,17 +84,23 @@ class Face:
 
 def caller_of(request: Request) -> Caller:
     """Who asks, as the gatekeeper found."""
-    caller: Caller = request.state.caller
+    caller: Caller = request.scope["state"][CALLER]
     return caller
 
 
 async def user_of(request: Request) -> str:
     """Whose the request is: the key's user, or who is named. Raises Refusal where nobody is, and AccessDenied."""
+    return owner_of(request)
+
+
+def owner_of(request: Request) -> str:
+    """The same; a dependency must be a coroutine, or it is run in a thread."""
     given, caller = _named(request), caller_of(request)
-    if any(user.startswith(SYSTEM_PREFIX) for user in (*given, caller.user_id or "")):
-        raise AccessDenied(f"no user's name begins with {SYSTEM_PREFIX}: those are Tidegate's own")
-    if EVERYBODY in (*given, caller.user_id):
-        raise Refusal(USER_MISSING, f"`{EVERYBODY}` is everybody, and no user: say for whom")
+    for user in given if caller.user_id is None else (*given, caller.user_id):
+        if user.startswith(SYSTEM_PREFIX):
+            raise AccessDenied(f"no user's name begins with {SYSTEM_PREFIX}: those are Tidegate's own")
+        if user == EVERYBODY:
+            raise Refusal(USER_MISSING, f"`{EVERYBODY}` is everybody, and no user: say for whom")
     if caller.user_id is not None:
         if given not in ([], [caller.user_id]):
             raise AccessDenied("this key is one user's: send no X-User-ID, or that user's")

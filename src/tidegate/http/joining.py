@@ -6,6 +6,9 @@ from typing import Final
 MOST_JOINED: Final = 64 * 1024
 """Bytes of a body that are worth copying for it."""
 
+_GO_ON: Final = b"HTTP/1.1 100 "
+"""What an answer that comes before the answer begins with."""
+
 
 class Joined:
     """What one answer is written to, in the place of its connection's transport.
@@ -20,8 +23,10 @@ class Joined:
         self._begun = False
 
     def write(self, data: bytes) -> None:
-        """Write the head first, then pieces of the body."""
-        if not self._begun:
+        """Write the head first, then pieces of the body; before both, that the request may go on."""
+        if not self._begun and data.startswith(_GO_ON):
+            self._transport.write(data)
+        elif not self._begun:
             self._begun, self._head = True, data
             self._loop.call_soon(self.flush)
         elif self._head and len(data) <= MOST_JOINED:
@@ -35,6 +40,10 @@ class Joined:
         """Close the connection once everything is written."""
         self.flush()
         self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be written."""
+        return self._transport.is_closing()
 
     def flush(self) -> None:
         """Write the head, if it still waits."""

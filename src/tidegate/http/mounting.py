@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import Request
 
 from tidegate.app import Tidegate
 from tidegate.core.access import Caller, Role
 from tidegate.http import openapi
 from tidegate.http.app import add_routes, faced
-from tidegate.http.guards.auth import ACTING
+from tidegate.http.guards.auth import ACTING, COOKIE, OPEN
 from tidegate.http.lifespan import tidegate_lifespan
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.routing import OwnRoute, own_route
@@ -27,6 +29,18 @@ PROBLEM: Final[Object] = {
     },
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
 }
+
+
+_SCHEMES: Final = (
+    HTTPBearer(scheme_name="tidegate_key", description=openapi.SCHEMES["key"]["description"], auto_error=False),
+    APIKeyCookie(
+        name=COOKIE,
+        scheme_name="tidegate_session",
+        description=openapi.SCHEMES["session"]["description"],
+        auto_error=False,
+    ),
+)
+"""Put into the document; who asks, the gatekeeper finds out."""
 
 
 def tidegate_router(application: Tidegate, *, worker: bool = True) -> APIRouter:
@@ -57,7 +71,10 @@ class GuestRoute(OwnRoute):
         extra = deepcopy(options.get("openapi_extra") or {})
         if path.startswith(openapi.OWNED):
             extra.setdefault("parameters", []).append({**openapi.USER, "required": False})
-        told = {**refusals(401, 403, 422, 429), **(options.get("responses") or {})}
+        if f"{options['tags'][-1]}_{options['name'] or endpoint.__name__}" not in OPEN:
+            extra["security"] = [{}]  # while there is no key
+            options["dependencies"] = [*(options.get("dependencies") or ()), *(Depends(one) for one in _SCHEMES)]
+        told = {**refusals(400, 401, 403, 422, 429), **(options.get("responses") or {})}
         options["responses"] = _inlined(told, _schemas())
         options["openapi_extra"] = _inlined(extra, _schemas())
         options["summary"] = (endpoint.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -68,6 +85,7 @@ def _operation_id(route: APIRoute) -> str:
     return f"tidegate_{openapi.operation_id(route)}"
 
 
+@cache
 def _schemas() -> Object:
     """What our documents refer to, by name."""
     return {**openapi.raw_schemas(), "Problem": PROBLEM}
@@ -79,7 +97,8 @@ def _inlined(value: Any, schemas: Object) -> Any:
         case {"$ref": str(reference)} if (name := reference.rpartition("/")[2]) in schemas:
             return _inlined(schemas[name], schemas)
         case dict():
-            return {key: _inlined(inner, schemas) for key, inner in value.items()}
+            # Which of several it is, a discriminator says by references.
+            return {key: _inlined(inner, schemas) for key, inner in value.items() if key != "discriminator"}
         case list():
             return [_inlined(inner, schemas) for inner in value]
         case _:

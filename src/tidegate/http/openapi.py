@@ -1,6 +1,5 @@
 """The OpenAPI document: what FastAPI finds out by itself, and the rest of the truth."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,8 +8,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from tidegate.http.examples import exemplify
 from tidegate.http.face import USER_PATTERN
 from tidegate.http.guards.auth import COOKIE, OPEN
+from tidegate.http.headers import HEADERS, tell_headers
 from tidegate.http.links import link
 from tidegate.http.problems import MEDIA_TYPE
 from tidegate.http.schemas.base import Problem
@@ -35,7 +36,7 @@ USER: Final[Object] = {
     "schema": {"type": "string", "pattern": USER_PATTERN},
     "example": "ada",
 }
-_SCHEMES: Final[Object] = {
+SCHEMES: Final[Object] = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key: `tg_…`."},
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Begun by `POST /session`."},
 }
@@ -73,7 +74,7 @@ def document(app: FastAPI) -> Object:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         schemas.update(raw_schemas())
-        made["components"]["securitySchemes"] = _SCHEMES
+        made["components"] |= {"headers": HEADERS, "securitySchemes": SCHEMES}
         for path, operations in made["paths"].items():
             for operation in operations.values():
                 _complete(path, operation)
@@ -99,8 +100,9 @@ def operation_id(route: APIRoute) -> str:
 
 def _complete(path: str, operation: Object) -> None:
     if operation["operationId"] not in OPEN:
-        operation["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: while there is no key
-        operation["responses"] |= {str(status): known for status, known in refusals(401, 403, 429).items()}
+        operation["security"] = [{}, *({name: []} for name in SCHEMES)]  # {}: while there is no key
+        operation["responses"] |= {str(status): known for status, known in refusals(400, 401, 403, 429).items()}
+    operation["responses"] |= {str(status): known for status, known in refusals(422).items()}
     operation["summary"] = operation["description"].partition("\n")[0].rstrip(".")
     if path.startswith(OWNED):
         operation.setdefault("parameters", []).append(USER)
@@ -108,6 +110,5 @@ def _complete(path: str, operation: Object) -> None:
         for content in answer.get("content", {}).values():
             if "itemSchema" in content:  # a stream, which FastAPI says a text of
                 content.pop("schema", None)
-    invalid: Mapping[str, Any] = operation["responses"].get("422", {})
-    if "application/json" in invalid.get("content", {}):
-        del operation["responses"]["422"]
+    exemplify(operation)
+    tell_headers(operation)

@@ -90,7 +90,7 @@ def refusal_of(error: TidegateError) -> Refusal:
 
 def respond(connection: HTTPConnection, refusal: Refusal) -> Response:
     """The problem as an answer to this request."""
-    body = content(refusal, connection.scope["path"], connection.state.request_id)
+    body = content(refusal, connection.scope["path"], connection.scope["state"]["request_id"])
     return Response(body, status_code=refusal.kind.status, media_type=MEDIA_TYPE, headers=refusal.headers)
 
 
@@ -127,7 +127,7 @@ def _members(error: TidegateError) -> dict[str, object]:
             return {"errors": [_fault(error.field, error.message)]}
         case errors.IdempotencyConflict():
             fault = _fault("idempotency_key", "was used for another request")
-            return {"job_id": error.job_id, "errors": [fault]}
+            return {"job_id": error.job_id, "errors": [fault]} if error.job_id else {"errors": [fault]}
         case errors.IllegalTransition():
             return {"job_id": error.job_id, "job_status": error.status}
         case errors.JobFailed():

@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import httptools
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -15,7 +17,9 @@ from tidegate.clock import token
 from tidegate.http import problems
 from tidegate.http.envelope import SECURITY_HEADERS, Envelope
 from tidegate.http.joining import Joined
+from tidegate.http.knock import RawHeaders
 from tidegate.http.problems import BAD_REQUEST, HEADERS_TOO_LARGE, OVERLOADED, TOO_SLOW, Refusal
+from tidegate.http.straight import Straight
 
 HEAD_LIMIT: Final = 16 * 1024
 """Bytes of a request's line and headers."""
@@ -30,6 +34,9 @@ MOST_WRAPPING: Final = 1024 * 1024
 
 LINGER: Final = 2.0
 """Seconds in which a peer that was refused may read why."""
+
+MOMENT: Final = 1.0
+"""Seconds in which a small body comes that is sent after its head, yet at once."""
 
 STALLED: Final = 60.0
 """Seconds for which a peer may not read what it asked for."""
@@ -54,6 +61,7 @@ class GuardedConfig(uvicorn.Config):
     """A server's configuration, and what its connections may take."""
 
     guard: Guard = Guard()
+    straight: Straight | None = None
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -71,7 +79,9 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._guard = config.guard if isinstance(config, GuardedConfig) else Guard()
+        ours = config if isinstance(config, GuardedConfig) else None
+        self._guard = Guard() if ours is None else ours.guard
+        self._straight = None if ours is None else ours.straight
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._began = False  # a byte of a request's head is here
         self._inside = False  # its body is coming
@@ -80,6 +90,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._fault = _GARBLED
         self._over = False
         self._answered: RequestResponseCycle | None = None
+        self._joined: Joined | None = None
+        self._plain: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
     # the peer -------------------------------------------------------------------------------------------------
 
@@ -115,6 +127,10 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             if heads == self._heads:  # otherwise nobody knows how many of these bytes were another request's
                 self._count(len(data))
+            if self._began and "late" not in self._timers:
+                self._within(self._guard.patience)
+            if self._plain is not None and "body" not in self._timers:
+                self._timers["body"] = self.loop.call_later(MOMENT, self._give_up_straight)
 
     def pause_writing(self) -> None:
         """The peer does not read, for now."""
@@ -137,7 +153,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """A header; one that comes after the body is none."""
         if self._inside:
             return
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         if len(self.headers) > MOST_HEADERS:
             self._raise(Refusal(HEADERS_TOO_LARGE, f"there are more than {MOST_HEADERS} headers"))
 
@@ -158,26 +177,74 @@ class GuardedProtocol(HttpToolsProtocol):
         """A piece of a body."""
         self._spare = min(self._spare + 9 * len(body), MOST_WRAPPING)
         super().on_body(body)
+        if self._plain is not None and len(self._plain[0].body) > HIGH_WATER_LIMIT:
+            self._give_up_straight()
 
     def on_message_complete(self) -> None:
         """A request is here, all of it."""
         self._inside = False
         super().on_message_complete()
+        if self._plain is not None and not self._plain[0].more_body:
+            self._go_straight()
 
     def on_response_complete(self) -> None:
         """A request was answered. Where that ends the connection, a peer that does not read is not waited for."""
-        self._joined.flush()
+        if self._joined is not None:
+            self._joined.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_soon()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if 0 < self._guard.requests <= len(self.tasks) and cycle.scope["path"] != ALWAYS:
-            app = _BUSY
         self._answered = cycle
+        straight = self._straight
+        if 0 < self._guard.requests <= self._under_way() and cycle.scope["path"] != ALWAYS:
+            app = _BUSY
+        elif straight is not None and straight.takes(cast("Scope", cycle.scope)) and not cycle.waiting_for_100_continue:
+            self._plain = cycle, app
+            if not cycle.more_body:
+                self._go_straight()
+            return
+        self._go_around(cycle, app)
+
+    def _under_way(self) -> int:
+        return len(self.tasks) + (0 if self._straight is None else self._straight.under_way)
+
+    def _go_around(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Let the application answer."""
         self._joined = Joined(self.transport, self.loop)
         cycle.transport = cast("asyncio.Transport", self._joined)
         super()._start_asgi_task(cycle, app)
+
+    def _go_straight(self) -> None:
+        """Let the short way answer a plain request, whose body is here."""
+        plain, self._plain = self._plain, None
+        self._stop("body")
+        if plain is not None and self._straight is not None:
+            cycle, _ = plain
+            self._straight.take(cast("Scope", cycle.scope), bytes(cycle.body), partial(self._send, cycle))
+
+    def _give_up_straight(self) -> None:
+        """A plain request's body is large, or does not come at once."""
+        plain, self._plain = self._plain, None
+        self._stop("body")
+        if plain is not None and not plain[0].disconnected:
+            self._go_around(*plain)
+
+    def _send(self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Send the answer to a plain request; raises ValueError where a header would be more than a line."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        closing = () if cycle.keep_alive else ((b"connection", b"close"),)
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers, *closing)]
+        head = b"".join((STATUS_LINE[status], *lines))
+        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
+            raise ValueError("a header of the answer has a line break in it")
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(head + b"\r\n" + body)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     # limits ---------------------------------------------------------------------------------------------------
 
@@ -185,7 +252,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """From the first byte of a request on, its head has to be complete in time."""
         if not self._began and not self._inside:
             self._began, self._head = True, 0
-            self._within(self._guard.patience)
+            self._stop("late")
 
     def _count(self, size: int) -> None:
         """Count bytes that no request and no body came of yet."""
@@ -199,14 +266,18 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._refuse(_TOO_LONG)
 
     def _check_head(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        names, values = zip(*self.headers, strict=True) if self.headers else ((), ())
+        size = len(self.url) + len(b"".join(names)) + len(b"".join(values)) + 4 * len(names)
         if size > HEAD_LIMIT:
             self._raise(_TOO_LONG)
-        names, version = [name for name, _ in self.headers], self.parser.get_http_version()
+        version = self.parser.get_http_version()
         if version not in ("1.0", "1.1"):
             self._raise(_GARBLED)
         if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
             self._raise(Refusal(BAD_REQUEST, "send one Host header"))
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            self._raise(Refusal(BAD_REQUEST, "the only Transfer-Encoding that is taken is chunked"))
         if self.parser.should_upgrade() and (b"transfer-encoding" in names or b"content-length" in names):
             self._raise(Refusal(BAD_REQUEST, "a request with a body can't ask for another protocol"))
 

@@ -3,87 +3,63 @@
 No handler and no middleware of that application is needed for it, and none is touched.
 """
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, cast
 
+from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, APIRouter
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from tidegate.core.idempotency import JSON
 from tidegate.core.text import plainly
 from tidegate.errors import TidegateError
 from tidegate.http import problems
 from tidegate.http.envelope import Envelope
+from tidegate.http.knock import Knock
 from tidegate.http.problems import Refusal
-from tidegate.http.requests.reading import PATIENCE_SCOPE, parse_json, read_json
+from tidegate.http.requests.reading import PATIENCE_SCOPE
+from tidegate.http.requests.strict import StrictRequest
+from tidegate.http.requests.unasked import refuse_body, refuse_query, refuse_repeats
 
 BASE_SCOPE: Final = "tidegate.base"
 """In the scope of a request: the path below which our places are, as this client reaches them."""
 
 Answering = Callable[[Request], Coroutine[Any, Any, Response]]
+STREAM: Final = "text/event-stream"
 
-
-class _Headers(Headers):
-    """Headers that are asked for again and again: found by name, not one after the other."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope=scope)
-        self._named: dict[str, list[str]] = {}
-        for name, value in self.raw:
-            self._named.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-
-    def __getitem__(self, key: str) -> str:
-        return self._named[key.lower()][0]
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key.lower() in self._named
-
-    def getlist(self, key: str) -> list[str]:
-        """Every value of that name."""
-        return [*self._named.get(key.lower(), ())]
-
-
-class StrictRequest(Request):
-    """A request whose JSON is read as ours is: counted, in time, and only what means one thing."""
-
-    @property
-    def headers(self) -> Headers:
-        """Its headers."""
-        if not hasattr(self, "_headers"):
-            self._headers = _Headers(self.scope)
-        return self._headers
-
-    async def body(self) -> bytes:
-        """The whole body; raises TooLarge and Refusal."""
-        if not hasattr(self, "_body"):
-            self._body = await read_json(self)
-        return self._body
-
-    async def json(self) -> JSON:
-        """What the body means; raises Refusal."""
-        return parse_json(await self.body())
+Plain = Callable[[Sequence[Knock]], Awaitable[None]]
+"""Answers each of some requests that came together."""
 
 
 class OwnRoute(APIRoute):
     """A route of ours. `patience` is how long a body of JSON may take, `names` are the paths without parameters.
 
-    `plain` answers a request without a query as the route does, given that its guard let it in; see `straight`.
+    `plain` answers requests without a query as the route does, given that its guard let them in; see `straight`.
+    `asks` is whether it has parameters in a query, `reads` whether it reads a body, `taken` are its methods.
     """
 
     patience: Callable[[], timedelta] = staticmethod(lambda: timedelta(seconds=10))
     names: frozenset[str] = frozenset()
-    plain: Answering | None = None
+    plain: Plain | None = None
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        options["dependencies"] = [*(options.get("dependencies") or ()), Depends(_only_asked)]
+        super().__init__(path, endpoint, **options)
+        self.asks = bool(self.dependant.query_params)
+        self.reads = self.body_field is not None or "requestBody" in (self.openapi_extra or {})
+        methods, ends = self.methods or set(), getattr(self.response_class, "media_type", "") != STREAM
+        self.taken = frozenset({*methods, "HEAD"} if "GET" in methods and ends else methods)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether the request is for this route: a place with a name of its own is nobody's parameter."""
-        match, child = super().matches(scope)
+        match, child = super().matches(self._asked(scope))
         if match is not Match.NONE and "{" in self.path_format:
             own = self.path_format.format_map(child["path_params"])
             return (Match.NONE, {}) if own in self.names else (match, child)
@@ -109,7 +85,42 @@ class OwnRoute(APIRoute):
         """Answer a request that came to this route, in an envelope of our own where it is in none yet."""
         scope[BASE_SCOPE] = _base(scope, self.path_format)
         scope[PATIENCE_SCOPE] = self.patience().total_seconds()
-        await Envelope(super().handle, guest=True)(scope, receive, send)
+        asked, answering = self._asked(scope), Envelope(super().handle, guest=True)
+        if asked is scope:
+            await answering(scope, receive, send)
+            return
+        with suppress(_HeadTold):
+            await answering(asked, receive, partial(_head_only, send))
+
+    def _asked(self, scope: Scope) -> Scope:
+        """The request as it is answered: HEAD as GET, where that ends."""
+        if scope.get("method") == "HEAD" and "HEAD" in self.taken:
+            return {**scope, "method": "GET"}
+        return scope
+
+
+class _HeadTold(Exception):
+    """Ends an answer to HEAD: nobody reads more of it."""
+
+
+async def _head_only(send: Send, message: Message) -> None:
+    if message["type"] != "http.response.body":
+        await send(message)
+    else:
+        await send({"type": "http.response.body", "body": b""})
+        raise _HeadTold
+
+
+async def _only_asked(request: Request) -> None:
+    """Refuse what the route does not ask for. A dependency behind the gatekeeper; raises Refusal and InvalidInput.
+
+    A route that asks for parameters has a model of them, which refuses others.
+    """
+    route = request.scope["route"]
+    if request.scope["query_string"]:
+        (refuse_repeats if route.asks else refuse_query)(request)
+    if not route.reads:
+        await refuse_body(request)
 
 
 def own_route(patience: Callable[[], timedelta], kind: type[OwnRoute] = OwnRoute) -> type[OwnRoute]:
@@ -117,7 +128,7 @@ def own_route(patience: Callable[[], timedelta], kind: type[OwnRoute] = OwnRoute
     return cast("type[OwnRoute]", type(kind.__name__, (kind,), {"patience": staticmethod(patience)}))
 
 
-def straighten(router: APIRouter, plain: Answering) -> None:
+def straighten(router: APIRouter, plain: Plain) -> None:
     """Say how plain requests to the route that was added last are answered."""
     route = router.routes[-1]
     assert isinstance(route, OwnRoute)

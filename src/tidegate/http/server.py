@@ -18,18 +18,20 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from tidegate.app import Tidegate
-from tidegate.clock import SystemClock
 from tidegate.config import Settings
 from tidegate.engines import shown
 from tidegate.errors import ConfigError
-from tidegate.http.app import create_app
+from tidegate.http.app import Api, create_app
 from tidegate.http.guards.auth import LOCAL_NAMES
-from tidegate.http.guards.keyring import KeyRing
+from tidegate.http.guards.openness import is_open, tell_open
 from tidegate.http.protocol import Guard, GuardedConfig, GuardedProtocol
 from tidegate.worker.worker import Worker
 
 SERVER_FILE: Final = "server.json"
 """In the data folder: where a running server is, so that commands on this machine find it."""
+
+COLLECTING: Final = (10_000, 10, 10)
+"""When garbage is looked for: by default after 700 new objects, which is every few requests, and mostly in vain."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _WILDCARDS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -50,6 +52,7 @@ async def run(server: "Server") -> None:
         loop.add_signal_handler(number, server.stop)
     gc.collect()
     gc.freeze()  # code and routes are no garbage: to look through them at each collection made answers late
+    gc.set_threshold(*COLLECTING)
     try:
         await server.run()
     finally:
@@ -69,7 +72,9 @@ class Server:
         self._stopping = asyncio.Event()
         api = self._made()
         setattr(api.state, LOCAL_NAMES, True)
-        self._http = _Http(uvicorn_config(api, settings), self._listening)
+        config = uvicorn_config(api, settings)
+        config.straight = api.straight if isinstance(api, Api) else None
+        self._http = _Http(config, self._listening)
         self._worker: Worker | None = None
         self.started = asyncio.Event()
         self.url = self._bound_to = ""
@@ -102,20 +107,15 @@ class Server:
     async def _check_open(self) -> None:
         """While there is no key anybody may do anything, so nobody elsewhere may reach it. Raises ConfigError."""
         settings = self._settings
-        if settings.auth == "none":
-            remedy = f"TIDEGATE_AUTH=none: who reaches this has the role {settings.auth_role}"
-            structlog.get_logger().warning("server.open", remedy=remedy)
+        if not await is_open(settings, self._application.system.engine):
             return
-        ring = KeyRing(lambda: self._application.system.engine, SystemClock())
-        if settings.admin_key is not None or await ring.locked():
-            return
-        if not _loopback(settings.host):
+        if settings.auth != "none" and not _loopback(settings.host):
             raise ConfigError(
                 f"{self.host_variable}={settings.host} can be reached from elsewhere, and there is no API key: make "
                 "one with `tidegate keys create`, set TIDEGATE_ADMIN_KEY, or TIDEGATE_AUTH=none where somebody else "
                 "checks"
             )
-        structlog.get_logger().info("server.open", remedy="no API key yet: only this machine is listened to")
+        tell_open(settings)
 
     async def _serve(self, listener: socket.socket) -> None:
         if self._with_worker:
@@ -159,7 +159,7 @@ class _Http(uvicorn.Server):
         yield
 
 
-def uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+def uvicorn_config(app: ASGIApp, settings: Settings) -> GuardedConfig:
     """How an application is served: what its connections may take, and what is logged of them."""
     config = GuardedConfig(
         app,

@@ -1,6 +1,6 @@
 """What is asked of a model and what it gave, as frozen values. No `repr` shows a key, a prompt or an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from tidegate.core.retry import Backoff, Exponential
-from tidegate.core.text import check_name
+from tidegate.core.text import check_name, listed
 from tidegate.errors import ConfigError, InvalidInput
 
 Parsed_co = TypeVar("Parsed_co", covariant=True)
@@ -22,11 +22,14 @@ def _check(ok: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _check_name(name: str) -> None:
+def _parents(upstream: str, given: Iterable[str]) -> tuple[str, ...]:
     try:
-        check_name("upstream", name)
+        parents = listed("parents", given)
+        for name in (upstream, *parents):
+            check_name("upstream", name)
     except InvalidInput as exc:
         raise ConfigError(str(exc)) from None
+    return parents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +178,7 @@ class Provider:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream", self.upstream or self.name)
-        for named in (self.upstream, *self.parents):
-            _check_name(named)
+        object.__setattr__(self, "parents", _parents(self.upstream, self.parents))
         _check(self.model != "", f"the provider {self.name} has no model: set LLM_MODEL")
         parts = urlsplit(self.base_url)
         _check("@" not in parts.netloc, f"the address of {self.name} holds credentials: use api_key")

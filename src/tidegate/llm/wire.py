@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from tidegate.core.budget import MICROS, MOST_A_CALL
+from tidegate.core.text import listed
 from tidegate.llm.schema import Wanted, instruction, strict
 from tidegate.llm.values import Form, Message, Prices, Provider, Usage, cost_of
 
@@ -21,12 +22,15 @@ _LONGEST_NUMBER: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is asked for, of whichever provider."""
+    """What is asked for, of whichever provider; raises InvalidInput for a lone text in the place of the messages."""
 
     messages: Sequence[Message] = field(repr=False)
     wanted: Wanted[object] | None = None
     max_tokens: int | None = None
     temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        listed("messages", self.messages)
 
 
 def body(provider: Provider, ask: Ask, *, stream: bool) -> dict[str, object]:

@@ -10,7 +10,7 @@ from tidegate.core.cron import Misfire, Schedule
 from tidegate.core.job import JobId
 from tidegate.core.retry import RetryPolicy
 from tidegate.core.retry_json import policy_to_json
-from tidegate.core.text import check_name
+from tidegate.core.text import check_name, listed
 from tidegate.errors import ConfigError, InvalidInput
 from tidegate.handlers import JobType, encode
 from tidegate.requests import Builder
@@ -53,7 +53,7 @@ def planned(schedule: Schedule, job_type: JobType, payload: object, options: Sch
             max_attempts=options.get("max_attempts"),
             retry=None if retry is None else json.dumps(policy_to_json(retry)),
             timeout=_seconds(options.get("timeout")),
-            tags=tuple(options.get("tags", ())),
+            tags=listed("tags", options.get("tags", ())),
         )
         check(plan, job_type)
     except InvalidInput as exc:

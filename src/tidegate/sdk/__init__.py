@@ -4,11 +4,12 @@ What a call does is written once, as a coroutine over a `Line` (`exchange`); the
 spot, the other one awaits it (`lines`, `resources`).
 """
 
+from tidegate.core.queue_circuit import QueueCircuit
 from tidegate.sdk.asking import Patience
 from tidegate.sdk.bulk import BulkResult, Matches, NotDone
 from tidegate.sdk.client import AsyncClient, AsyncJobHandle, Client, JobHandle
 from tidegate.sdk.keys import KeyInfo, NewKey
-from tidegate.sdk.queues import QueueInfo
+from tidegate.sdk.queues import Held, QueueInfo
 from tidegate.sdk.schedules import ScheduleDetails, ScheduleInfo
 from tidegate.sdk.upstreams import Budgeted, BudgetedPerUser, Overridden, Transition, UpstreamInfo
 from tidegate.sdk.values import (
@@ -46,6 +47,7 @@ __all__ = [
     "Counts",
     "FeedEvent",
     "FeedReset",
+    "Held",
     "JobDetails",
     "JobEvent",
     "JobHandle",
@@ -61,6 +63,7 @@ __all__ = [
     "Overridden",
     "Patience",
     "Progress",
+    "QueueCircuit",
     "QueueInfo",
     "Readiness",
     "ScheduleDetails",

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from math import isfinite
 from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from tidegate.core.retry import RetryPolicy
 from tidegate.core.retry_json import policy_to_json
+from tidegate.core.text import listed
 from tidegate.errors import InvalidInput
 from tidegate.sdk.options import BatchOptions
 
@@ -34,14 +36,17 @@ def job(job_type: str, payload: object, options: BatchOptions, key: str) -> byte
 
 def asked(job_type: str, payload: object, options: Mapping[str, object]) -> dict[str, object]:
     """A job as a server is asked for it; what is not given is left out."""
-    given = {name: _told(value) for name, value in options.items() if value is not None}
+    given = {name: _told(name, value) for name, value in options.items() if value is not None}
     return {"type": job_type, "payload": {} if payload is None else payload, **given}
 
 
 def written(value: Mapping[str, object]) -> bytes:
-    """The body as JSON; raises InvalidInput for a payload that is none."""
+    """The body as JSON; raises InvalidInput for a payload that is none, and names the place of a NaN or infinity."""
     try:
-        return msgspec.json.encode(value, enc_hook=_hook)
+        text = msgspec.json.encode(value, enc_hook=_hook)
+        if b"null" in text:  # which a number that is none is written as
+            _check_finite(msgspec.to_builtins(value, enc_hook=_hook), "")
+        return text
     except InvalidInput:
         raise
     except Exception as exc:  # what is no JSON raises TypeError, ValueError, OverflowError, RecursionError ...
@@ -67,14 +72,28 @@ def bulk(batch: Sequence[bytes]) -> bytes:
     return b'{"mode":"all","jobs":[%b]}' % b",".join(batch)
 
 
-def _told(value: object) -> object:
+def _told(name: str, value: object) -> object:
     match value:
+        case str() if name == "tags":
+            return listed(name, value)
         case timedelta():
             return value.total_seconds()
         case RetryPolicy():
             return policy_to_json(value)
         case _:
             return value
+
+
+def _check_finite(value: object, place: str) -> None:
+    match value:
+        case float() if not isfinite(value):
+            raise InvalidInput(place, f"{value} is no number that JSON can say")
+        case Mapping():
+            for name, one in value.items():
+                _check_finite(one, f"{place}.{name}" if place else str(name))
+        case list() | tuple():
+            for at, one in enumerate(value):
+                _check_finite(one, f"{place}.{at}")
 
 
 def _hook(value: object) -> object:

@@ -76,12 +76,13 @@ class Bulk(Resource[L, J]):
 
     async def _act(self, action: str, options: BulkOptions) -> J:
         check_names(action, options, BulkOptions)
+        own = not options.get("idempotency_key")
         key = options.get("idempotency_key") or new_key()
         given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
         rest: dict[str, object] = {name: given.pop(name) for name in ("all", "per_second", "limit") if name in given}
         given.pop("idempotency_key", None)
         body: dict[str, object] = {"action": action, "filter": told(given), **rest, "idempotency_key": key}
-        made = await accepted(self._means, _asked(body, key))
+        made = await accepted(self._means, _asked(body, key), own=own)
         return self._side.job(made.job_id, created=made.created)
 
 

@@ -105,7 +105,7 @@ class HeldJob(Resource[L, J]):
 
     @Call
     async def artifacts(self) -> list[Artifact]:
-        """The files that it made, once it has succeeded."""
+        """The files that it made, once it has succeeded; of one that failed its `error.json`."""
         return (await fetch(self._means, self._get("/artifacts"), Page[Artifact])).items
 
     @Call

@@ -7,7 +7,6 @@ from typing import TypedDict
 from tidegate.core.cron import Misfire
 from tidegate.core.job import Phase, Status
 from tidegate.core.retry import RetryPolicy
-from tidegate.errors import InvalidInput
 
 
 class JobOptions(TypedDict, total=False):
@@ -94,13 +93,6 @@ def check_names(verb: str, given: Mapping[str, object], known: type) -> None:
     for name in given:
         if name not in known.__annotations__:
             raise TypeError(f"{verb}() has no option {name!r}; it has: {', '.join(sorted(known.__annotations__))}")
-
-
-def listed(field: str, given: Sequence[str]) -> tuple[str, ...]:
-    """The items of a list; raises InvalidInput for a text, whose items would be its letters."""
-    if isinstance(given, str):
-        raise InvalidInput(field, "give a list")
-    return tuple(given)
 
 
 def told(filters: Mapping[str, object]) -> dict[str, str]:

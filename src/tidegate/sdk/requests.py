@@ -1,6 +1,7 @@
 """How calls ask: for what is there, and to change something."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 from tidegate.core.ids import is_uuid
 from tidegate.core.text import check_name
 from tidegate.errors import InvalidInput, JobNotFound
+from tidegate.sdk import bodies
 from tidegate.sdk.exchange import Request
 
 T = TypeVar("T")
@@ -30,11 +32,11 @@ def get(path: str, job_id: str = "") -> Request:
     return Request(method="GET", path=path, job_id=job_id)
 
 
-def change(method: str, path: str, body: object = None, *, repeatable: bool = False) -> Request:
+def change(method: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = False) -> Request:
     """Asks for a change. `repeatable` is what says how something shall stand; what adds to it is done once."""
     if body is None:
         return Request(method=method, path=path, repeatable=repeatable)
-    return Request(method=method, path=path, headers=JSON, content=msgspec.json.encode(body), repeatable=repeatable)
+    return Request(method=method, path=path, headers=JSON, content=bodies.written(body), repeatable=repeatable)
 
 
 def known(job_id: str) -> str:

@@ -105,5 +105,5 @@ class Schedules(Resource[L, J]):
         key = check_key(new_key() if idempotency_key is None else idempotency_key)
         path, headers = f"{named('schedule', name)}/trigger", {"Idempotency-Key": key}
         asked = Request(method="POST", path=path, headers=headers, repeatable=True, key=key)
-        made = await accepted(self._means, asked)
+        made = await accepted(self._means, asked, own=idempotency_key is None)
         return self._side.job(made.job_id, created=made.created)

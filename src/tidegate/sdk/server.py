@@ -99,7 +99,7 @@ class Server(Resource[L, J], ABC):
         made = await submitting.submit_many(self._means, job_type, payloads, keys, options)
         return [self._side.job(one.job_id, created=one.created) for one in made]
 
-    def job(self, job_id: str) -> J:
+    def handle(self, job_id: str) -> J:
         """The handle of a job submitted earlier, or elsewhere; whether there is one, its methods tell.
 
         Raises JobNotFound for what is no id.

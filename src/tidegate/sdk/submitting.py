@@ -8,11 +8,12 @@ import msgspec
 
 from tidegate import clock
 from tidegate.core.ids import uuid7
+from tidegate.core.text import listed
 from tidegate.errors import InvalidInput, ServiceError
 from tidegate.sdk import bodies
 from tidegate.sdk.asking import Means, ask, decoded, fetch
 from tidegate.sdk.exchange import Request
-from tidegate.sdk.options import BatchOptions, SubmitOptions, check_names, listed
+from tidegate.sdk.options import BatchOptions, SubmitOptions, check_names
 from tidegate.sdk.requests import JSON, Page
 
 NO_BULK: Final = frozenset({404, 405})
@@ -39,8 +40,9 @@ class _InBulk(msgspec.Struct):
 async def submit(means: Means, job_type: str, payload: object, options: SubmitOptions) -> Accepted:
     """Accept a job, under a key that is made where none is given."""
     check_names("submit", options, SubmitOptions)
-    key = options.get("idempotency_key") or new_key()
-    return await _submitted(means, bodies.job(job_type, payload, options, key), key)
+    given = options.get("idempotency_key") or ""
+    key = given or new_key()
+    return await _submitted(means, bodies.job(job_type, payload, options, key), key, own=not given)
 
 
 async def submit_many(
@@ -48,22 +50,22 @@ async def submit_many(
 ) -> list[Accepted]:
     """Accept many, in batches where the server takes batches; all are written down before any is sent."""
     check_names("submit_many", options, BatchOptions)
-    own = listed("keys", keys)
-    if own and len(own) != len(payloads):
-        raise InvalidInput("keys", f"{len(own)} keys for {len(payloads)} payloads: give one each, or none")
-    given = own or tuple(new_key() for _ in payloads)
-    jobs = [bodies.job(job_type, payload, options, key) for payload, key in zip(payloads, given, strict=True)]
+    each, own = listed("payloads", payloads), listed("keys", keys)
+    if own and len(own) != len(each):
+        raise InvalidInput("keys", f"{len(own)} keys for {len(each)} payloads: give one each, or none")
+    given = own or tuple(new_key() for _ in each)
+    jobs = [bodies.job(job_type, payload, options, key) for payload, key in zip(each, given, strict=True)]
     taken: list[Accepted] = []
     for batch in bodies.batches(jobs):
         at = len(taken)
-        taken += await _batch(means, batch, given[at : at + len(batch)])
+        taken += await _batch(means, batch, given[at : at + len(batch)], own=not own)
     return taken
 
 
-async def accepted(means: Means, request: Request) -> Accepted:
-    """The job that a request made, or had made before."""
+async def accepted(means: Means, request: Request, *, own: bool = False) -> Accepted:
+    """The job that a request made, or had made before. With a key of our `own` only this very call can have made it."""
     answer = await ask(means, request)
-    return Accepted(decoded(means, answer, _Submitted).job_id, answer.status in (201, 202))
+    return Accepted(decoded(means, answer, _Submitted).job_id, own or answer.status in (201, 202))
 
 
 def new_key() -> str:
@@ -71,7 +73,7 @@ def new_key() -> str:
     return uuid7(*clock.new_id_parts())
 
 
-async def _batch(means: Means, batch: Sequence[bytes], keys: Sequence[str]) -> list[Accepted]:
+async def _batch(means: Means, batch: Sequence[bytes], keys: Sequence[str], *, own: bool) -> list[Accepted]:
     request = Request(method="POST", path="/jobs/bulk", headers=JSON, content=bodies.bulk(batch), repeatable=True)
     try:
         told = await fetch(means, request, Page[_InBulk])
@@ -79,11 +81,10 @@ async def _batch(means: Means, batch: Sequence[bytes], keys: Sequence[str]) -> l
         if exc.status not in NO_BULK:
             raise
     else:
-        return [Accepted(item.job_id, item.created) for item in told.items]
-    return [await _submitted(means, job, key) for job, key in zip(batch, keys, strict=True)]
+        return [Accepted(item.job_id, own or item.created) for item in told.items]
+    return [await _submitted(means, job, key, own=own) for job, key in zip(batch, keys, strict=True)]
 
 
-async def _submitted(means: Means, body: bytes, key: str) -> Accepted:
-    return await accepted(
-        means, Request(method="POST", path="/jobs", headers=JSON, content=body, repeatable=True, key=key)
-    )
+async def _submitted(means: Means, body: bytes, key: str, *, own: bool) -> Accepted:
+    asked = Request(method="POST", path="/jobs", headers=JSON, content=body, repeatable=True, key=key)
+    return await accepted(means, asked, own=own)

@@ -23,12 +23,16 @@ class Overridden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budgeted:
-    """What all calls may cost in each window of `per` seconds, and what they `spent` in that which ends at `until`."""
+    """What all calls may cost in each window of `per` seconds, and what they `spent` in that which ends at `until`.
+
+    `exhausted` while that is all, so that nothing is claimed until then.
+    """
 
     dollars: float
     per: float
     spent: float
     until: datetime
+    exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class JobDetails(JobItem):
 
     idempotency_key: str | None
     request_id: str
+    traceparent: str | None
     retry: dict[str, object]
     timeout: float
     expires_at: datetime | None

@@ -1,16 +1,18 @@
 """The webhooks of a user, and what was delivered to them."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Unpack
 
+from tidegate.core.idempotency import check_key
+from tidegate.core.text import listed
 from tidegate.sdk.asking import ask, fetch
 from tidegate.sdk.listing import pages
-from tidegate.sdk.options import WebhookOptions, listed
+from tidegate.sdk.options import WebhookOptions
 from tidegate.sdk.requests import Page, by_id, change, get, known
 from tidegate.sdk.resources import Call, Each, J, L, Resource
-from tidegate.sdk.submitting import accepted
+from tidegate.sdk.submitting import accepted, new_key
 from tidegate.sdk.values import JobItem
 
 ENDS = ("succeeded", "failed", "cancelled")
@@ -38,9 +40,12 @@ class WebhookInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewWebhook(WebhookInfo):
-    """A webhook with a new secret to verify by, which is told this once; what is printed of this does not hold it."""
+    """A webhook with a new secret to verify by; what is printed of this does not hold it.
 
-    secret: str = field(repr=False)
+    It is told for ten minutes to who asks again under the same key, and is "" after that.
+    """
+
+    secret: str = field(default="", repr=False)
 
 
 class Webhooks(Resource[L, J]):
@@ -53,15 +58,23 @@ class Webhooks(Resource[L, J]):
 
     @Call
     async def create(
-        self, url: str, events: Sequence[str] = ENDS, *, types: Sequence[str] = (), description: str = ""
+        self,
+        url: str,
+        events: Sequence[str] = ENDS,
+        *,
+        types: Sequence[str] = (),
+        description: str = "",
+        idempotency_key: str | None = None,
     ) -> NewWebhook:
         """Be told at `url` when jobs end: of those `events`, and of those job types, or of all.
 
-        Asked for once: who gets no answer looks at the list.
+        The same key gives the same webhook; without one it gets one of its own. Raises IdempotencyConflict.
         """
+        key = check_key(new_key() if idempotency_key is None else idempotency_key)
         heard = {"events": listed("events", events), "types": listed("types", types)}
-        body = {"url": url, **heard, "description": description}
-        return await fetch(self._means, change("POST", "/webhooks", body), NewWebhook)
+        body = change("POST", "/webhooks", {"url": url, **heard, "description": description}, repeatable=True)
+        asked = replace(body, headers={**body.headers, "Idempotency-Key": key}, key=key)
+        return await fetch(self._means, asked, NewWebhook)
 
     @Call
     async def show(self, webhook_id: str) -> WebhookInfo:

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from tidegate.core.text import SYSTEM_PREFIX
+
+__all__ = ["SYSTEM_PREFIX", "SYSTEM_QUEUE", "SYSTEM_WEIGHT"]
+
 SYSTEM_QUEUE: Final = "system"
 """Every worker serves it, whatever else it serves."""
 
 SYSTEM_WEIGHT: Final = 3
-
-SYSTEM_PREFIX: Final = "tidegate."
-"""Names of job types that begin so are Tidegate's own: no application may register one, no client submit one."""

@@ -39,9 +39,6 @@ AGAIN: Final = timedelta(seconds=0.5)
 LINGER: Final = 1.1
 """Seconds that a run may wait in its slot: as long as it takes until its progress is told."""
 
-MOST_OF_A_USER: Final = 3
-"""Bulk jobs of one user that run at once; those accepted first go first."""
-
 TURN: Final = timedelta(seconds=5)
 """After which one that gave way to others of its user asks again."""
 
@@ -50,11 +47,12 @@ _DONE: Final = {Action.RETRY: "retried", Action.CANCEL: "cancelled", Action.DISM
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkReach:
-    """What bulk work reaches."""
+    """What bulk work reaches. `of_a_user` is how many of one user's run at once, 0 any number: the earliest do."""
 
     engine: Engine
     emit: Emitter
     clock: Clock
+    of_a_user: int = 1
     cancelled: Callable[[Sequence[JobId]], Awaitable[None]] = nobody
 
 
@@ -162,7 +160,7 @@ class _Run:
         """The next batch, written down; `over` where nothing is left."""
         most = self._most(stand)
         if most:
-            await self._wait(stand)
+            await self._wait(stand, last=stand.exact and stand.expected - stand.seen <= most)
         batch, after, over = tuple[JobId, ...](), stand.after, most == 0
         while not (batch or over):
             page = await self._to.engine.find(replace(self._work.query, after=after, limit=most))
@@ -173,26 +171,31 @@ class _Run:
         await self._save(found)
         return found
 
-    async def _wait(self, stand: Stand) -> None:
-        """As long as the pace demands, and until it is this job's turn; what takes long is waited for in no slot."""
+    async def _wait(self, stand: Stand, *, last: bool) -> None:
+        """As long as the pace demands, and until it is this job's turn; what takes long is waited for in no slot.
+
+        The `last` batch, which for few jobs is the first, waits for no turn: it is soon done.
+        """
         rest = max(self._rests_until - self._to.clock.monotonic(), 0.0)
         await asyncio.sleep(min(rest, LINGER))
         if rest > LINGER:
             await self._save(stand, "rest")
             raise Defer("its pace has it rest", after=timedelta(seconds=rest - LINGER))
-        if await self._crowded():
+        if not last and await self._crowded():
             await self._save(stand, "give way")
             raise Defer("its user's earlier bulk jobs go first", after=TURN)
 
     async def _crowded(self) -> bool:
         """Whether as many bulk jobs of the same user run as may at once, each accepted before this one."""
         running, earlier = JobQuery(type=NAME, user_id=self._ctx.user_id, status=Status.RUNNING, limit=PAGE), 0
-        while True:
+        most = self._to.of_a_user
+        while most:
             page = await self._to.engine.find(running)
             earlier += sum(job.id < self._ctx.job_id for job in page.jobs)
-            if page.next is None or earlier >= MOST_OF_A_USER:
-                return earlier >= MOST_OF_A_USER
+            if page.next is None or earlier >= most:
+                return earlier >= most
             running = replace(running, after=page.next)
+        return False
 
     def _most(self, stand: Stand) -> int:
         """How many jobs the next batch may have: at a pace no more than a second's worth."""

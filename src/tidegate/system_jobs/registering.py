@@ -13,17 +13,24 @@ from tidegate.telemetry.events import Emitter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemReach:
-    """What Tidegate's own jobs reach."""
+    """What Tidegate's own jobs reach. `bulk_of_a_user` is how many bulk actions of one user run at once."""
 
     engine: Engine
     client: Client
     clock: Clock
     emit: Emitter
     webhooks: Webhooks
+    bulk_of_a_user: int
 
 
 def register(registry: Registry, to: SystemReach) -> None:
     """Add Tidegate's own job types to `registry`."""
-    reach = bulk.BulkReach(engine=to.engine, emit=to.emit, clock=to.clock, cancelled=to.webhooks.cancelled_ids)
+    reach = bulk.BulkReach(
+        engine=to.engine,
+        emit=to.emit,
+        clock=to.clock,
+        of_a_user=to.bulk_of_a_user,
+        cancelled=to.webhooks.cancelled_ids,
+    )
     bulk.register(registry, reach)
     to.webhooks.register(registry)

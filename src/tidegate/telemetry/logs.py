@@ -4,6 +4,8 @@ One event, one line: JSON, or for a person at a terminal the same fields as text
 passes `redaction` last.
 """
 
+import asyncio
+import atexit
 import logging
 import re
 import threading
@@ -27,6 +29,9 @@ from tidegate.telemetry.redaction import rfc3339, word
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 Field: TypeAlias = str | int | float | None
+
+MOST_WAITING: Final = 500
+"""Lines that wait to be written together."""
 
 _TASK_VALUE: Final = re.compile(r"\b(result|exception)=.*")
 
@@ -196,15 +201,19 @@ def told_at(level: Level) -> frozenset[Kind]:
 
 
 class LogListener:
-    """Writes one line an event; make it after `configure`, with `structlog.get_logger()`."""
+    """Writes one line an event; made by `configure`."""
 
-    def __init__(self, logger: FilteringBoundLogger) -> None:
-        self._logger = logger.bind()  # resolved now: a lazy proxy would be resolved again at each line
+    def __init__(self, renderer: rendering.LineRenderer, sink: "_Sink", level: Level) -> None:
+        self._render = renderer.event
+        self._sink = sink
+        self._gravity = _GRAVITY[level]
 
     def __call__(self, event: Event) -> None:
         """Write the event's line."""
         line = describe(event)
-        getattr(self._logger, line.level)(line.name, **line.fields)
+        if _GRAVITY[line.level] >= self._gravity:
+            write = self._sink.later if line.level in {"debug", "info"} else self._sink.write
+            write(self._render(line.level, line.name, dict(line.fields)))
 
 
 def job_logger(job: JobRef) -> FilteringBoundLogger:
@@ -253,36 +262,83 @@ class JobLog:
 
 
 class _Sink:
-    """Writes whole lines, from any thread. A line that can't be written is lost: no reason to fail a job."""
+    """Writes whole lines, from any thread. A line that can't be written is lost: no reason to fail a job.
+
+    Everyday lines of one turn of an event loop are one write. Whatever is put into the loop's line after such a line,
+    a job's handler for one, runs after that write.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
+        self._waiting: list[str] = []
 
     def write(self, line: str) -> None:
-        with self._lock, suppress(OSError, ValueError):
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+        """Write a line now, and those that wait before it."""
+        with self._lock:
+            self._waiting.append(line)
+            self._write()
 
-    debug = info = warning = error = critical = write
+    def later(self, line: str) -> None:
+        """Write a line by the end of this turn of the event loop; where none runs, now."""
+        with self._lock:
+            self._waiting.append(line)
+            if len(self._waiting) >= MOST_WAITING:
+                self._write()
+            elif len(self._waiting) == 1:  # the others wait with the first one
+                self._write_soon()
+
+    def _write_soon(self) -> None:
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:
+            self._write()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if lines:
+            with suppress(OSError, ValueError):
+                self._stream.write("\n".join((*lines, "")))
+                self._stream.flush()
+
+    debug = info = later
+    warning = error = critical = write
 
 
-def configure(level: Level, stream: TextIO, *, json: bool | None = None, clock: Clock | None = None) -> None:
-    """Send every line of this process of at least `level`, the standard library's too, to `stream`.
+_newest_sink: list[_Sink] = []
+
+
+@atexit.register
+def _flush() -> None:
+    for sink in _newest_sink:
+        sink.flush()
+
+
+def configure(level: Level, stream: TextIO, *, json: bool | None = None, clock: Clock | None = None) -> LogListener:
+    """Send every line of this process of at least `level`, the standard library's too, to `stream`; events' listener.
 
     As JSON, or as text for a person; by default the latter if `stream` is a terminal. Run uvicorn with
     `log_config=None`, or it takes its own lines back.
     """
+    _flush()
     sink, terminal = _Sink(stream), stream.isatty()
+    _newest_sink[:] = [sink]
     as_json = not terminal if json is None else json
     render = rendering.json_line if as_json else partial(rendering.console_line, colors=terminal)
+    renderer = rendering.LineRenderer((clock or SystemClock()).now, render)
     structlog.configure(
-        processors=[rendering.LineRenderer((clock or SystemClock()).now, render)],
+        processors=[renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: sink,
         cache_logger_on_first_use=False,
     )
     _adopt_stdlib(level)
+    return LogListener(renderer, sink, level)
 
 
 def _adopt_stdlib(level: Level) -> None:

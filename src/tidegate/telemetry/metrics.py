@@ -1,11 +1,11 @@
 """Counts what happens in this process, for Prometheus: a listener on events, and what HTTP requests come to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from tidegate.telemetry import events, families
 from tidegate.telemetry.events import Ended, Event, Kind
@@ -41,11 +41,20 @@ class _Labelled(dict[tuple[str, ...], Instrument]):
         return child
 
 
+class _Registry(CollectorRegistry):
+    """One that leaves out when each series began: a second series for each, which the text form calls a gauge."""
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+
 class Metrics:
     """The counts of one application, in a registry of its own; told from any thread. Names nobody's job or user."""
 
     def __init__(self, types: Bounded, queues: Bounded, upstreams: Bounded) -> None:
-        self.registry = CollectorRegistry()
+        self.registry: CollectorRegistry = _Registry()
         self._type, self._queue, self._upstream = types, queues, upstreams
         self._counters = {
             each: _Labelled(_counter(each, self.registry)) for each in families.COUNTS if not each.buckets

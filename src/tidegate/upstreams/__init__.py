@@ -1,6 +1,7 @@
 """Upstreams: whose health decides what is claimed."""
 
-from tidegate.upstreams.circuits import QueueCircuit, QueueCircuits
+from tidegate.core.queue_circuit import QueueCircuit
+from tidegate.upstreams.circuits import QueueCircuits
 from tidegate.upstreams.keeping import Reach
 from tidegate.upstreams.policies import (
     GATES,

@@ -1,25 +1,12 @@
 """Queues that pause by themselves after rate limits, and by hand (REQUIREMENTS B)."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from tidegate.core.queue_circuit import QueueCircuit
 from tidegate.core.rules import RunRule
-from tidegate.core.upstream import FOREVER, Override, State, Transition, Upstream, shut_until
+from tidegate.core.upstream import FOREVER, Override, State, Transition, Upstream, gate, shut_until
 from tidegate.upstreams.policies import QUEUES, gate_of
 from tidegate.upstreams.service import Upstreams
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueCircuit:
-    """A queue's breaker. `resumes_at` is None where it is not paused, or paused until somebody resumes it."""
-
-    queue: str
-    consecutive_errors: int = 0
-    last_error_at: datetime | None = None
-    is_paused: bool = False
-    paused_at: datetime | None = None
-    resumes_at: datetime | None = None
-    why: str = ""
 
 
 class QueueCircuits:
@@ -59,17 +46,19 @@ class QueueCircuits:
 
     def known(self, queue: str) -> QueueCircuit:
         """The same as this process knows it, without a store call."""
-        upstream, now = self._upstreams.upstream(gate_of(QUEUES, queue)), self._upstreams.now()
+        name, now = gate_of(QUEUES, queue), self._upstreams.now()
+        upstream, rules = self._upstreams.known(name)
         until = shut_until(upstream, now)
         paused = upstream.log[0] if until is not None and upstream.log else None
         return QueueCircuit(
             queue=queue,
-            consecutive_errors=_in_a_row(upstream, self._upstreams.policies.rules(gate_of(QUEUES, queue)).run),
+            consecutive_errors=_in_a_row(upstream, rules.run),
             last_error_at=upstream.run_at,
             is_paused=until is not None,
             paused_at=None if paused is None else paused.at,
             resumes_at=None if until is None or until >= FOREVER else until,
             why="" if paused is None else _why(paused),
+            limit=gate(upstream, rules, name, now).limit,
         )
 
     async def _flushed(self, queue: str) -> QueueCircuit:

@@ -8,9 +8,9 @@ from typing import Final, TypedDict
 from tidegate.core.budget import Budget
 from tidegate.core.job import MOST_PARENTS, Lane
 from tidegate.core.rules import API, PROVIDER, QUEUE, RULE_SETS, WEBHOOK, WEBHOOK_UPSTREAM, Rules
-from tidegate.core.text import check_name
+from tidegate.core.text import check_name, listed
 from tidegate.core.verbs import Pace
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, InvalidInput
 
 UPSTREAM: Final = "upstream"
 QUEUES: Final = "queue"
@@ -100,13 +100,22 @@ def declared(policies: Policies, name: str, options: UpstreamOptions) -> Policie
         raise ConfigError(f"upstream {name!r}: there is no option {sorted(unknown)[0]!r}")
     if name in policies.upstreams:
         raise ConfigError(f"upstream {name!r} is declared twice")
-    for each in (name, *options.get("parents", ())):
-        check_name("upstream", each)
-    shared = options.get("parents", ())
+    shared = _shared(name, options)
     if len(shared) > MOST_PARENTS or len({name, *shared}) <= len(shared):
         raise ConfigError(f"upstream {name!r}: it has at most {MOST_PARENTS} parents, each once, and none is itself")
     known = Known(rules=_bounded(name, _rules(name, options.get("rules", API)), options), parents=shared)
     return replace(policies, upstreams={**policies.upstreams, name: known})
+
+
+def _shared(name: str, options: UpstreamOptions) -> tuple[str, ...]:
+    """The parents that an upstream shares with others."""
+    try:
+        shared = listed("parents", options.get("parents", ()))
+        for each in (name, *shared):
+            check_name("upstream", each)
+    except InvalidInput as exc:
+        raise ConfigError(f"upstream {name!r}: {exc}") from exc
+    return shared
 
 
 def _bounded(name: str, rules: Rules, options: UpstreamOptions) -> Rules:

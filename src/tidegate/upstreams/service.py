@@ -211,12 +211,19 @@ class Upstreams:
         self.keeper.hurry()
 
     def queue_succeeded(self, queue: str, era: int | None = None) -> None:
-        """A job of a queue succeeded, claimed in that era of its gate: the run of rate limits is over."""
+        """A job of a queue succeeded, claimed in that era of its gate: the run of rate limits is over.
+
+        Where nobody knows the era, it is no probe: it lifts no pause before its time.
+        """
         gate = gate_of(QUEUES, queue)
-        upstream = self.upstream(gate)
-        if not quiet(upstream):
-            success = Success(mark=Mark(at=self.now()), lasted=timedelta(0))
-            self.keeper.tallies.good(gate, upstream.era if era is None else era, success, urgent=True)
+        upstream, now = self.upstream(gate), self.now()
+        held = upstream.state is State.OPEN and upstream.until is not None and upstream.until > now
+        if quiet(upstream) or (era is None and held):
+            return
+        decides = upstream.state is State.OPEN or upstream.run > 0
+        success = Success(mark=Mark(at=now), lasted=timedelta(0))
+        self.keeper.tallies.good(gate, upstream.era if era is None else era, success, urgent=decides)
+        if decides:
             self.keeper.hurry()
 
     # operators ------------------------------------------------------------------------------------------------

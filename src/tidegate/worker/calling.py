@@ -117,15 +117,14 @@ class Calls:
         return None if marks else call
 
     def _tell_queue(self, outcome: Outcome, failure: Failure | None) -> None:
+        """A queue that doesn't pause by itself hears nothing bad: there any end but a rate limit raises its limit."""
         queue = self.lease.job.lane.queue
-        if not self.to.policies.breaks(queue):
-            return
-        if isinstance(outcome, Returned):
-            self.to.queue_succeeded(queue, self._eras[gate_of(QUEUES, queue)])
-        elif failure is not None and says_rate_limited(failure):
-            self.to.queue_limited(
-                queue, self._lasted(self._began), self.lease.job.id, self._eras[gate_of(QUEUES, queue)]
-            )
+        era, breaks = self._eras[gate_of(QUEUES, queue)], self.to.policies.breaks(queue)
+        if failure is not None and says_rate_limited(failure):
+            if breaks:
+                self.to.queue_limited(queue, self._lasted(self._began), self.lease.job.id, era)
+        elif isinstance(outcome, Returned) or (isinstance(outcome, Raised | Deferred) and not breaks):
+            self.to.queue_succeeded(queue, era)
 
     def _refunded(self, outcome: Outcome, failure: Failure, fault: Fault | None) -> Outcome:
         """An upstream's fault is no attempt of the job's, and the job waits in that upstream's lane."""
@@ -219,9 +218,13 @@ class Calls:
         return timedelta(seconds=self.clock.monotonic() - began)
 
 
-def watched(lane: Lane, to: Upstreams) -> bool:
-    """Whether a run in this lane tells of an upstream or of its queue, even where its handler marks no call."""
-    return lane.upstream is not None or to.policies.breaks(lane.queue)
+def watched(lease: Lease, to: Upstreams) -> bool:
+    """Whether a run tells of an upstream or of its queue, even where its handler marks no call.
+
+    Of its queue where that pauses by itself, or was paused by hand: then it may have a limit.
+    """
+    lane = lease.job.lane
+    return lane.upstream is not None or to.policies.breaks(lane.queue) or gate_of(QUEUES, lane.queue) in lease.eras
 
 
 def _names(lane: Lane) -> tuple[str, ...]:

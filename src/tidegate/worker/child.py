@@ -143,6 +143,7 @@ def _context(job: SimpleNamespace, pipe: Pipe) -> Context:
         type=job.type,
         user_id=job.user_id,
         request_id=job.request_id,
+        traceparent=job.traceparent,
         run=job.run,
         attempt=job.attempt,
         log=PipeLog(pipe),

@@ -7,14 +7,13 @@ from typing import Final, TypeGuard
 
 from tidegate.core.failure import ARTIFACT_FAILED, Failure
 from tidegate.core.job import INLINE_RESULT_LIMIT, Lease, Lost, Outcome, Raised, Returned
-from tidegate.core.paths import run_prefix
+from tidegate.core.paths import ERROR, run_prefix
 from tidegate.errors import TidegateError
 from tidegate.telemetry.events import ResultStoreFailed, ref
 from tidegate.worker.producing import Made, Produced
 from tidegate.worker.runtime import Runtime
 
 RESULT = "result.json"
-ERROR = "error.json"
 
 
 NOTHING: Final = Returned()

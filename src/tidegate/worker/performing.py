@@ -118,6 +118,7 @@ class Performer:
             type=job.spec.type,
             user_id=job.spec.user_id,
             request_id=job.spec.request_id,
+            traceparent=job.spec.traceparent,
             run=job.counters.runs,
             attempt=job.attempts,
             log=JobLog(job),

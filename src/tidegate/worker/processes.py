@@ -125,6 +125,7 @@ def _request(number: int, job_type: JobType, payload: bytes, context: Context) -
             "type": context.type,
             "user_id": context.user_id,
             "request_id": context.request_id,
+            "traceparent": context.traceparent,
             "run": context.run,
             "attempt": context.attempt,
             "folder": str(context.folder),

@@ -40,7 +40,7 @@ class Runs:
     def begin(self, lease: Lease) -> None:
         """Start a run. It is over when its handler has ended and its ending is settled, or lost."""
         active = Active(lease, self.to.clock.monotonic(), self._stopped)
-        if watched(lease.job.lane, self.to.upstreams):
+        if watched(lease, self.to.upstreams):
             active.calls = calls_of(active, self.to)
         self.actives.add(active)
         self.deadlines.watch(active)

@@ -20,6 +20,7 @@ BOUND = 10
 @pytest.fixture(autouse=True)
 def _small_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "MOST_EXAMINED", BOUND)
+    monkeypatch.setattr(finding, "MOST_COUNTED", 2 * BOUND)
 
 
 @pytest.fixture
@@ -89,6 +90,26 @@ async def test_the_total_is_exact_where_it_is_cheap_and_else_unknown(harness: Ha
         )
     ]
     assert totals == [29, 29, 20, 9, 9, 0, 0, None]
+
+
+async def test_what_no_page_holds_is_counted_up_to_a_bound(harness: Harness) -> None:
+    bob = await build.submit(
+        harness, *(new_job(user_id="bob", type=f"t{n % 2}", tags=("x",) if n % 3 else ()) for n in range(2 * BOUND))
+    )
+    await harness.engine.cancel(bob[::4], build.nonce())
+    own = JobQuery(user_id="bob", limit=1)
+    narrow = (
+        replace(own, status=Status.CANCELLED),
+        replace(own, status=Status.CANCELLED, offset=2),
+        replace(own, type="t1", offset=3),
+        replace(own, tag="x"),
+        replace(own, tag="x", offset=4),
+        replace(own, phase=Phase.READY),
+    )
+    assert [(await harness.engine.find(query)).total for query in narrow] == [5, 5, 10, 13, 13, 15]
+    await build.submit(harness, new_job(user_id="bob"))
+    assert [(await harness.engine.find(query)).total for query in narrow] == [None] * len(narrow)
+    assert (await harness.engine.find(own)).total == 2 * BOUND + 1
 
 
 async def test_a_line_made_by_another_process_is_searched_too(harness: Harness) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tidegate.core.access import (
+    GIVEN,
     ID_BYTES,
     KEY_BYTES,
     MOST_FORMERS,
@@ -114,6 +115,7 @@ SESSION = session_text("abcdefgh", digest_of(TEXT), bytes(16))
 
 def test_a_sessions_token_names_its_key_and_bears_the_mark_of_its_text() -> None:
     assert session_key(SESSION) == "abcdefgh"
+    assert session_key(session_text(GIVEN, digest_of(TEXT), bytes(16))) == GIVEN
     assert marked_by(SESSION, [digest_of(OTHER), digest_of(TEXT)]) == digest_of(TEXT)
     assert marked_by(SESSION, [digest_of(OTHER)]) is None
     assert marked_by(SESSION, []) is None

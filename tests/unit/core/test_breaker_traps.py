@@ -141,6 +141,12 @@ def test_trap_7_nor_does_the_end_of_an_operator_s_word() -> None:
     assert circuit.after(3600).tick().gate.limit == 2
 
 
+def test_trap_7_nor_do_the_successes_of_what_ended_meanwhile_raise_the_limit() -> None:
+    circuit = Circuit().decide(Override.OPEN, 3600).tick().good(50, era=0)
+    assert circuit.gate.limit == 2
+    assert circuit.after(3600).tick().gate.limit == 2
+
+
 def test_trap_7_nor_does_the_end_of_a_long_retry_after() -> None:
     circuit = Circuit(running=10).bad(Fault.RATE_LIMITED, retry_after=600)
     for _ in range(600):

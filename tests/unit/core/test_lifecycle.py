@@ -38,6 +38,7 @@ from tidegate.core.lifecycle import (
     EXPIRED,
     LEGAL,
     MAX_CRASHES,
+    MAX_SYSTEM_CRASHES,
     MAX_UPSTREAM_AGE,
     MAX_UPSTREAM_FAULTS,
     TIMEOUT_GRACE,
@@ -218,6 +219,12 @@ def test_the_third_crash_is_the_last() -> None:
     assert (settlement.failure.code, settlement.failure.transient) == (codes.QUARANTINED, False)
     assert settlement.refund is Refund.CRASH
     assert "3 times" in settlement.failure.message
+
+
+@pytest.mark.parametrize(("before", "buries"), [(MAX_CRASHES, False), (MAX_SYSTEM_CRASHES - 1, True)])
+def test_a_job_of_tidegate_s_own_bears_a_hundred_crashes(before: int, buries: bool) -> None:
+    lost = running(counters=Counters(runs=before + 1, crashes=before), spec=Spec(type="tidegate.bulk", lane=LANE))
+    assert isinstance(decided(lost, Lost()), Bury if buries else Defer)
 
 
 @pytest.mark.parametrize("alive", [False, True])

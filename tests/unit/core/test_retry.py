@@ -1,8 +1,10 @@
 """Which wait a policy gives, and which policies are refused."""
 
+import json
 import math
 from collections.abc import Callable
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -189,3 +191,9 @@ def test_the_limits_themselves_are_allowed() -> None:
 @pytest.mark.parametrize("error", ["http:5xx", "http:403", "https", "http", "rate_limited", "ValueError"])
 def test_codes_class_names_and_statuses_make_rules(error: str) -> None:
     assert Rule(error=error).error == error
+
+
+def test_a_duration_that_is_wrong_is_told_in_seconds_and_what_is_none_as_it_is() -> None:
+    assert str(retry.delay_fault(-SECOND)).endswith("not -1 s")
+    given: object = json.loads('"5"')
+    assert str(retry.delay_fault(cast("timedelta", given))).endswith("not '5'")

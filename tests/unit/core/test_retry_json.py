@@ -135,8 +135,18 @@ def test_what_is_wrong_is_refused_by_its_path(form: dict[str, object], field: st
 def test_a_form_that_is_no_object_is_refused_at_its_own_path() -> None:
     listed: object = json.loads('{"rules": []}')["rules"]
     form = DOUBLING | {"rules": [listed]}
-    with pytest.raises(InvalidInput, match=r"^retry\.rules\.0: must be an object, not list$"):
+    with pytest.raises(InvalidInput, match=r"^retry\.rules\.0: must be an object, not a list$"):
         policy_from_json(form, "retry")
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [(None, "null"), (True, "true"), (1.5, "a number"), ("x", "a string"), ([], "a list"), ({}, "an object")],
+)
+def test_a_value_of_the_wrong_kind_is_called_as_json_calls_it(given: object, called: str) -> None:
+    field, wanted = ("factor", "a number") if not isinstance(given, float) else ("policy", "a string")
+    with pytest.raises(InvalidInput, match=rf"{field}: must be {wanted}, not {called}$"):
+        policy_from_json(DOUBLING | {field: given})
 
 
 def test_the_name_of_an_unknown_field_is_shortened() -> None:

@@ -224,3 +224,7 @@ def test_a_lane_names_the_gates_of_its_queue_its_upstream_and_the_parents() -> N
         "upstream:a",
     )
     assert Lane(parents=("p",)).gates == ("queue:default",)
+
+
+def test_a_job_is_shown_in_a_few_words() -> None:
+    assert repr(QUEUED) == f"<job id: {SPEC.type}, queued>"

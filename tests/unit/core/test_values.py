@@ -8,10 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from tidegate.core import artifact, failure, fairness, job, query, retry, verbs
+from tidegate.core import artifact, failure, fairness, job, query, queue_circuit, retry, verbs
 from tidegate.core.job import JobId, Lane, Owner, Token
 
-MODULES: Sequence[ModuleType] = (artifact, failure, fairness, job, query, retry, verbs)
+MODULES: Sequence[ModuleType] = (artifact, failure, fairness, job, query, queue_circuit, retry, verbs)
 VALUES = [
     value
     for module in MODULES

@@ -10,9 +10,10 @@ from tidegate.core.breaker import lent, next_probe_in
 from tidegate.core.budget import Budget, Spending, charged
 from tidegate.core.failure import BUDGET_SPENT, Failure
 from tidegate.core.fault import Fault
-from tidegate.core.job import Counters, Defer, Deferred, Job, JobId, Lane, Refund, Spec, Status
+from tidegate.core.job import Counters, Defer, Deferred, Job, JobId, Lane, Owner, Refund, Spec, Status
 from tidegate.core.ledger import USAGE, Entry
 from tidegate.core.lifecycle import decide
+from tidegate.core.query import WorkerInfo
 from tidegate.core.rules import API, QUEUE, Rules
 from tidegate.core.text import check_name
 from tidegate.core.upstream import Override, State, Upstream
@@ -114,6 +115,41 @@ def test_a_limit_or_a_pace_is_told(rules: Rules, words: str) -> None:
     found = reason(look=look_at(rules=rules))
     assert found.code == "limited"
     assert words in found.message
+
+
+def worker(*types: str, queue: str = "content") -> WorkerInfo:
+    who, served = Owner("w"), (queue,)
+    return WorkerInfo(owner=who, host="h", pid=1, started_at=START, version="1", slots=1, queues=served, types=types)
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ([], "no worker serves queue content"),
+        ([worker("call", queue="default")], "no worker serves queue content"),
+        ([worker("mail"), worker("call", queue="default")], "no worker that serves queue content has job type call"),
+    ],
+)
+def test_a_job_that_no_worker_takes_says_so_once_it_has_been_due_for_a_while(
+    workers: list[WorkerInfo], message: str
+) -> None:
+    def found(after: float, job: Job = JOB, look: Look | None = None) -> WaitReason | None:
+        return wait_reason(job, START + seconds(after), look or look_at(), workers)
+
+    assert found(10) == WaitReason(code="unserved", message=message)
+    assert found(9.9) == WaitReason(code="ready", message=FREE)
+    held = found(10, look=look_at(Circuit().decide(Override.OPEN).upstream))
+    assert held is not None
+    assert held.code == "parked"
+    later = found(10, replace(JOB, run_at=START + seconds(60)))
+    assert later is not None
+    assert later.code == "scheduled"
+
+
+@pytest.mark.parametrize("workers", [None, [worker("mail"), worker("call", "mail")], [worker()]])
+def test_a_job_waits_for_a_free_worker_where_one_takes_it_or_nobody_knows(workers: list[WorkerInfo] | None) -> None:
+    found = wait_reason(JOB, START + seconds(60), look_at(), workers)
+    assert found == WaitReason(code="ready", message=FREE)
 
 
 def test_a_probe_is_lent_once_while_half_open() -> None:

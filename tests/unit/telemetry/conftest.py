@@ -4,7 +4,6 @@ import io
 import json
 
 import pytest
-import structlog
 
 from tests.unit.telemetry.samples import NOW
 from tidegate.clock import FakeClock
@@ -20,8 +19,7 @@ class Written:
 
     def configure(self, level: Level = "debug", *, as_json: bool = True) -> LogListener:
         """Log to here from now on."""
-        logs.configure(level, self.stream, json=as_json, clock=FakeClock(NOW))
-        return LogListener(structlog.get_logger())
+        return logs.configure(level, self.stream, json=as_json, clock=FakeClock(NOW))
 
     @property
     def text(self) -> str:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import get_args
 
 import pytest
-import structlog
 
 from tests.unit.telemetry.conftest import Written
 from tests.unit.telemetry.samples import FAILURE, NOW, every_event, job, retried
@@ -19,7 +18,7 @@ from tidegate.clock import SystemClock
 from tidegate.core.job import Bury, Cancel, Defer, JobId, Refund, Settlement, Succeed
 from tidegate.telemetry import Event, JobRef, finished, ref
 from tidegate.telemetry.events import CancelRequested, Claimed, Ended, Finished, Pruned, Submitted
-from tidegate.telemetry.logs import JobLog, LogListener, configure, describe, job_logger
+from tidegate.telemetry.logs import JobLog, configure, describe, job_logger
 
 IDS = {"request_id", "job_id", "user_id", "attempts", "type", "queue", "run"}
 
@@ -238,8 +237,7 @@ class Terminal(io.StringIO):
 def test_a_person_at_a_terminal_gets_text_and_anything_else_json(written: Written) -> None:
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
-        configure("info", stream)
-        LogListener(structlog.get_logger())(retried(job()))
+        configure("info", stream)(retried(job()))
     assert "job.retry_scheduled" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
     assert file.getvalue().startswith("{")

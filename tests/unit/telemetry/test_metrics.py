@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, exposition
 
 from tests.unit.telemetry.samples import NOW, OWNER, every_event, job, retried
 from tidegate.core.job import Defer, Lane, Refund, Succeed
@@ -90,6 +90,26 @@ def test_changes_of_breakers_are_counted_by_what_they_are_of(metrics: Metrics) -
 def test_pruned_jobs_are_counted_one_by_one(metrics: Metrics) -> None:
     metrics(events.Pruned(count=3))
     assert value(metrics, "tidegate_jobs_pruned_total") == 3
+
+
+@pytest.mark.parametrize("form", ["text/plain", "application/openmetrics-text"])
+def test_no_series_has_a_twin_that_tells_when_it_began(metrics: Metrics, form: str) -> None:
+    for event in every_event():
+        if type(event) in HEARD:
+            metrics(event)
+    metrics.request("/jobs", "GET", 200, 0.01)
+    encode, _ = exposition.choose_encoder(form)
+    told = encode(metrics.registry).decode()
+    assert "tidegate_jobs_submitted_total" in told
+    assert "tidegate_http_request_duration_seconds_bucket" in told
+    assert "_created" not in told
+
+
+def test_what_the_host_counts_is_left_as_it_is(metrics: Metrics) -> None:
+    theirs = CollectorRegistry()
+    Counter("orders", "Theirs.", registry=theirs).inc()
+    assert theirs.get_sample_value("orders_created") is not None
+    assert metrics.registry.get_sample_value("tidegate_jobs_pruned_total") == 0
 
 
 def test_no_event_leaves_a_job_s_or_a_user_s_name_behind(metrics: Metrics) -> None:

@@ -379,6 +379,8 @@ export interface paths {
         /**
          * List the files that the job made, by path
          * @description List the files that the job made, by path.
+         *
+         *     One that failed has `error.json`, which says why, and no other.
          */
         get: operations["jobs_artifacts"];
         put?: never;
@@ -482,7 +484,8 @@ export interface paths {
          * Claim none of a queue's jobs
          * @description Claim none of a queue's jobs.
          *
-         *     Running ones go on, new ones are accepted and wait.
+         *     Running ones go on, new ones are accepted and wait. Without a body, until it is resumed. Every name is a
+         *     queue's: one that no job has named yet is paused too.
          */
         post: operations["queues_pause"];
         delete?: never;
@@ -649,6 +652,8 @@ export interface paths {
         /**
          * Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe
          * @description Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe.
+         *
+         *     What the upstream has spent of its budget is forgotten, what users have spent of theirs is not.
          */
         post: operations["upstreams_reset"];
         delete?: never;
@@ -823,6 +828,9 @@ export interface paths {
         /**
          * Be told when your jobs end; the answer has the secret to verify it by, which is not shown again
          * @description Be told when your jobs end; the answer has the secret to verify it by, which is not shown again.
+         *
+         *     200 where the idempotency key had made the webhook before; within ten minutes with the secret, unless that was
+         *     rotated.
          */
         post: operations["webhooks_create"];
         delete?: never;
@@ -1197,7 +1205,8 @@ export interface components {
          * BudgetItem
          * @description What all calls may cost in each window of `per` seconds, and what they `spent` in the one that ends at `until`.
          *
-         *     In US dollars. Once all is spent, nothing is claimed until then.
+         *     In US dollars. `exhausted` while that is all of it, and no word of an operator's lets jobs through all the same:
+         *     then nothing is claimed until then.
          */
         BudgetItem: {
             /** Dollars */
@@ -1211,6 +1220,8 @@ export interface components {
              * Format: date-time
              */
             until: string;
+            /** Exhausted */
+            exhausted: boolean;
         };
         /**
          * BulkMatches
@@ -1281,6 +1292,66 @@ export interface components {
          */
         Event: "submitted" | "claimed" | "reclaimed" | "succeeded" | "retried" | "deferred" | "failed" | "cancel_requested" | "cancelled" | "revived" | "dismissed";
         /**
+         * ExponentialBackoff
+         * @description Waits `initial`·`factor`^n, at most `max`.
+         */
+        ExponentialBackoff: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            policy: "exponential";
+            /** Initial */
+            initial: number;
+            /**
+             * Factor
+             * @description 2 unless it is said.
+             */
+            factor?: number;
+            /**
+             * Max
+             * @description Not below `initial`; a day unless it is said.
+             */
+            max?: number;
+            /**
+             * Jitter
+             * @description The part of itself that each wait is spread by, ±.
+             */
+            jitter?: number;
+        };
+        /**
+         * ExponentialPolicy
+         * @description Waits `initial`·`factor`^n, at most `max`, until there were `max_attempts`.
+         */
+        ExponentialPolicy: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            policy: "exponential";
+            /** Initial */
+            initial: number;
+            /**
+             * Factor
+             * @description 2 unless it is said.
+             */
+            factor?: number;
+            /**
+             * Max
+             * @description Not below `initial`; a day unless it is said.
+             */
+            max?: number;
+            /**
+             * Jitter
+             * @description The part of itself that each wait is spread by, ±.
+             */
+            jitter?: number;
+            /** Max Attempts */
+            max_attempts?: number;
+            /** Rules */
+            rules?: components["schemas"]["RetryRule"][];
+        };
+        /**
          * Fault
          * @description Why a call to an upstream did not give what was asked for. The word is the failure's `code`.
          * @enum {string}
@@ -1295,6 +1366,22 @@ export interface components {
             field: string;
             /** Message */
             message: string;
+        };
+        /**
+         * HeldItem
+         * @description So many `jobs` in line are held for one reason, `until` about when, null where nobody knows.
+         *
+         *     `upstream` is null where it is their queue's pause, and for receivers of webhooks.
+         */
+        HeldItem: {
+            /** Jobs */
+            jobs: number;
+            /** Why */
+            why: string;
+            /** Upstream */
+            upstream: string | null;
+            /** Until */
+            until: string | null;
         };
         /**
          * HistoryItem
@@ -1576,6 +1663,7 @@ export interface components {
          * JobWhole
          * @description All that is known of a job. `runs` counts every start, `attempts` those held against `max_attempts`.
          *
+         *     `traceparent` is the W3C trace context of the request that asked for it, null where it had none.
          *     `retry` is its policy and `timeout` the seconds of one run. `result` is null where it is too large to be
          *     shown here: `result_url` has it.
          */
@@ -1641,10 +1729,10 @@ export interface components {
             idempotency_key: string | null;
             /** Request Id */
             request_id: string;
+            /** Traceparent */
+            traceparent: string | null;
             /** Retry */
-            retry: {
-                [key: string]: unknown;
-            };
+            retry: components["schemas"]["StepsPolicy"] | components["schemas"]["ExponentialPolicy"];
             /** Timeout */
             timeout: number;
             /** Expires At */
@@ -1833,7 +1921,10 @@ export interface components {
          * QueueItem
          * @description A queue: its jobs by where they stand, and whether it is paused.
          *
-         *     `depth` is how many jobs are queued: `ready` in line, `waiting` for their time. `oldest_ready_age` is how many
+         *     `depth` is how many jobs are queued: `ready` in line, `waiting` for their time. Of those in line `held` are not
+         *     claimed now, for their upstream is down or has spent its budget, or the queue is paused: `held_by` says why.
+         *     `limit` is how many may run at once, null for any number: after a pause few may, and more with each success.
+         *     `oldest_ready_age` is how many
          *     seconds the oldest ready one has been due, null where finding it would take a search. `throughput` is how many jobs
          *     ended a minute, over the last 5 minutes at most that this server has followed; null at its first look.
          */
@@ -1852,6 +1943,8 @@ export interface components {
             consecutive_errors: number;
             /** Last Error At */
             last_error_at: string | null;
+            /** Limit */
+            limit: number | null;
             /** Waiting */
             waiting: number;
             /** Ready */
@@ -1862,6 +1955,10 @@ export interface components {
             dead_letters: number;
             /** Depth */
             depth: number;
+            /** Held */
+            held: number;
+            /** Held By */
+            held_by: components["schemas"]["HeldItem"][];
             /** Oldest Ready Age */
             oldest_ready_age: number | null;
             /** Throughput */
@@ -1908,6 +2005,23 @@ export interface components {
             workers: number;
             /** Warnings */
             warnings: string[];
+        };
+        /**
+         * RetryRule
+         * @description What one kind of failure changes; what is left out is as the policy says.
+         */
+        RetryRule: {
+            /**
+             * Error
+             * @description A failure's code, its exception's class, or a status: `http:503`, `http:5xx`.
+             */
+            error: string;
+            /** Retry */
+            retry?: boolean;
+            /** Max Attempts */
+            max_attempts?: number;
+            /** Backoff */
+            backoff?: components["schemas"]["StepsBackoff"] | components["schemas"]["ExponentialBackoff"];
         };
         /**
          * Role
@@ -2019,9 +2133,7 @@ export interface components {
             /** Max Attempts */
             max_attempts: number | null;
             /** Retry */
-            retry: {
-                [key: string]: unknown;
-            } | null;
+            retry: (components["schemas"]["StepsPolicy"] | components["schemas"]["ExponentialPolicy"]) | null;
             /** Timeout */
             timeout: number | null;
             /** Tags */
@@ -2060,6 +2172,52 @@ export interface components {
          * @enum {string}
          */
         Status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        /**
+         * StepsBackoff
+         * @description Waits `delays` in turn.
+         */
+        StepsBackoff: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            policy: "steps";
+            /**
+             * Delays
+             * @description The last repeats.
+             */
+            delays: number[];
+            /**
+             * Jitter
+             * @description The part of itself that each wait is spread by, ±.
+             */
+            jitter?: number;
+        };
+        /**
+         * StepsPolicy
+         * @description Waits `delays` in turn, until there were `max_attempts`.
+         */
+        StepsPolicy: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            policy: "steps";
+            /**
+             * Delays
+             * @description The last repeats.
+             */
+            delays: number[];
+            /**
+             * Jitter
+             * @description The part of itself that each wait is spread by, ±.
+             */
+            jitter?: number;
+            /** Max Attempts */
+            max_attempts?: number;
+            /** Rules */
+            rules?: components["schemas"]["RetryRule"][];
+        };
         /**
          * TransitionItem
          * @description A change of a breaker, an operator's word, or a budget that is spent; `author` is "" where no operator spoke.
@@ -2403,7 +2561,7 @@ export interface components {
             max_attempts?: number | null;
             /**
              * Retry
-             * @description `steps` waits `delays` (seconds) in turn; `exponential` waits `initial`·`factor`^n, at most `max`.
+             * @description How often it is tried, and after how many seconds. Left out: as the job type says.
              * @default null
              * @example {
              *       "delays": [
@@ -2421,9 +2579,7 @@ export interface components {
              *       "policy": "exponential"
              *     }
              */
-            retry?: {
-                [key: string]: unknown;
-            } | null;
+            retry?: (components["schemas"]["StepsPolicy"] | components["schemas"]["ExponentialPolicy"]) | null;
             /**
              * Timeout
              * @description Seconds that one run may take.
@@ -2500,7 +2656,7 @@ export interface components {
             max_attempts?: number | null;
             /**
              * Retry
-             * @description `steps` waits `delays` (seconds) in turn; `exponential` waits `initial`·`factor`^n, at most `max`.
+             * @description How often it is tried, and after how many seconds. Left out: as the job type says.
              * @default null
              * @example {
              *       "delays": [
@@ -2518,9 +2674,7 @@ export interface components {
              *       "policy": "exponential"
              *     }
              */
-            retry?: {
-                [key: string]: unknown;
-            } | null;
+            retry?: (components["schemas"]["StepsPolicy"] | components["schemas"]["ExponentialPolicy"]) | null;
             /**
              * Timeout
              * @description Seconds that one run may take.
@@ -2776,7 +2930,73 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /**
+         * @description Ties the answer, its job and log lines together: the request's own, or a new one.
+         * @example 4cd77205d4c2bc7d2fcc5609095c354e
+         */
+        "X-Request-ID": string;
+        /**
+         * @description What was made, or where it is.
+         * @example /jobs/01a205eb-824d-7000-81c4-6f023c98941d
+         */
+        Location: string;
+        /** @description Seconds to wait. */
+        "Retry-After": number;
+        /**
+         * @description An earlier request under this key had made it.
+         * @example true
+         */
+        "Idempotent-Replayed": "true";
+        /**
+         * @description How to say who asks.
+         * @example Bearer realm="tidegate"
+         */
+        "WWW-Authenticate": string;
+        /**
+         * @description The file's name.
+         * @example attachment; filename="trend.png"
+         */
+        "Content-Disposition": string;
+        /**
+         * @description The session's cookie, or its end.
+         * @example tidegate_session=…; HttpOnly; Path=/; SameSite=strict
+         */
+        "Set-Cookie": string;
+        /**
+         * @description The form is the one that was asked for.
+         * @example Accept
+         */
+        Vary: string;
+        /**
+         * @description What was made, or where it is.
+         * @example /jobs/01a205eb-824d-7000-81c4-6f023c98941d
+         */
+        "Location.optional": string;
+        /**
+         * @description An earlier request under this key had made it.
+         * @example true
+         */
+        "Idempotent-Replayed.optional": "true";
+        /** @description Seconds to wait. */
+        "Retry-After.optional": number;
+        /**
+         * @description Every limit that was counted: so many (`q`) in any so many seconds (`w`).
+         * @example "address";q=60;w=60, "user";q=60;w=3600
+         */
+        "RateLimit-Policy.optional": string;
+        /**
+         * @description What is left of each (`r`), and in how many seconds there is more (`t`).
+         * @example "address";r=59;t=60, "user";r=59;t=3600
+         */
+        "RateLimit.optional": string;
+        /** @description The limit with the least left. */
+        "RateLimit-Limit.optional": number;
+        /** @description What is left of it. */
+        "RateLimit-Remaining.optional": number;
+        /** @description In how many seconds there is more of it. */
+        "RateLimit-Reset.optional": number;
+    };
     pathItems: never;
 }
 export type Action = components['schemas']['Action'];
@@ -2790,8 +3010,11 @@ export type BulkMatches = components['schemas']['BulkMatches'];
 export type BulkReport = components['schemas']['BulkReport'];
 export type Counts = components['schemas']['Counts'];
 export type Event = components['schemas']['Event'];
+export type ExponentialBackoff = components['schemas']['ExponentialBackoff'];
+export type ExponentialPolicy = components['schemas']['ExponentialPolicy'];
 export type Fault = components['schemas']['Fault'];
 export type FieldFault = components['schemas']['FieldFault'];
+export type HeldItem = components['schemas']['HeldItem'];
 export type HistoryItem = components['schemas']['HistoryItem'];
 export type HistoryList = components['schemas']['HistoryList'];
 export type Index = components['schemas']['Index'];
@@ -2822,6 +3045,7 @@ export type Phase = components['schemas']['Phase'];
 export type QueueItem = components['schemas']['QueueItem'];
 export type QueueList = components['schemas']['QueueList'];
 export type Ready = components['schemas']['Ready'];
+export type RetryRule = components['schemas']['RetryRule'];
 export type Role = components['schemas']['Role'];
 export type ScheduleItem = components['schemas']['ScheduleItem'];
 export type ScheduleList = components['schemas']['ScheduleList'];
@@ -2830,6 +3054,8 @@ export type SessionBegin = components['schemas']['SessionBegin'];
 export type SessionItem = components['schemas']['SessionItem'];
 export type State = components['schemas']['State'];
 export type Status = components['schemas']['Status'];
+export type StepsBackoff = components['schemas']['StepsBackoff'];
+export type StepsPolicy = components['schemas']['StepsPolicy'];
 export type TransitionItem = components['schemas']['TransitionItem'];
 export type UploadReceived = components['schemas']['UploadReceived'];
 export type UpstreamHistory = components['schemas']['UpstreamHistory'];
@@ -2853,6 +3079,22 @@ export type JobEvent = components['schemas']['JobEvent'];
 export type FeedEvent = components['schemas']['FeedEvent'];
 export type StreamNotice = components['schemas']['StreamNotice'];
 export type Problem = components['schemas']['Problem'];
+export type HeaderXRequestId = components['headers']['X-Request-ID'];
+export type HeaderLocation = components['headers']['Location'];
+export type HeaderRetryAfter = components['headers']['Retry-After'];
+export type HeaderIdempotentReplayed = components['headers']['Idempotent-Replayed'];
+export type HeaderWwwAuthenticate = components['headers']['WWW-Authenticate'];
+export type HeaderContentDisposition = components['headers']['Content-Disposition'];
+export type HeaderSetCookie = components['headers']['Set-Cookie'];
+export type HeaderVary = components['headers']['Vary'];
+export type HeaderLocationOptional = components['headers']['Location.optional'];
+export type HeaderIdempotentReplayedOptional = components['headers']['Idempotent-Replayed.optional'];
+export type HeaderRetryAfterOptional = components['headers']['Retry-After.optional'];
+export type HeaderRateLimitPolicyOptional = components['headers']['RateLimit-Policy.optional'];
+export type HeaderRateLimitOptional = components['headers']['RateLimit.optional'];
+export type HeaderRateLimitLimitOptional = components['headers']['RateLimit-Limit.optional'];
+export type HeaderRateLimitRemainingOptional = components['headers']['RateLimit-Remaining.optional'];
+export type HeaderRateLimitResetOptional = components['headers']['RateLimit-Reset.optional'];
 export type $defs = Record<string, never>;
 export interface operations {
     service_index: {
@@ -2867,10 +3109,29 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "tidegate",
+                     *       "version": "0.1.0",
+                     *       "docs": "/docs",
+                     *       "openapi": "/openapi.json"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Index"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2913,15 +3174,92 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *           "status": "succeeded",
+                     *           "phase": "succeeded",
+                     *           "attempts": 1,
+                     *           "progress": {
+                     *             "fraction": 1,
+                     *             "message": "12 of 12 months"
+                     *           },
+                     *           "wait_reason": null,
+                     *           "wait_until": null,
+                     *           "retry_at": null,
+                     *           "result_path": "jobs/01a205eb-824d-7000-81c4-6f023c98941d/1-7a4d0a5b/result.json",
+                     *           "result_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/result",
+                     *           "error": null,
+                     *           "error_type": null,
+                     *           "error_message": null,
+                     *           "created_at": "2026-01-31T12:00:00.126777Z",
+                     *           "started_at": "2026-01-31T12:00:00.128898Z",
+                     *           "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *           "timeout_at": "2026-01-31T12:10:00.128898Z",
+                     *           "user_id": "ada",
+                     *           "type": "report",
+                     *           "queue": "default",
+                     *           "upstream": null,
+                     *           "priority": 0,
+                     *           "tags": [
+                     *             "sales"
+                     *           ],
+                     *           "max_attempts": 3,
+                     *           "run_at": "2026-01-31T12:00:00.126777Z",
+                     *           "degraded": false,
+                     *           "served_by": null
+                     *         },
+                     *         {
+                     *           "job_id": "01a205eb-8250-7000-ad0e-64cd2bc886e2",
+                     *           "status": "failed",
+                     *           "phase": "dead_letter",
+                     *           "attempts": 3,
+                     *           "progress": null,
+                     *           "wait_reason": null,
+                     *           "wait_until": null,
+                     *           "retry_at": null,
+                     *           "result_path": null,
+                     *           "result_url": null,
+                     *           "error": "processing_error",
+                     *           "error_type": "ValueError",
+                     *           "error_message": "month 13 is none",
+                     *           "created_at": "2026-01-31T11:59:51.128770Z",
+                     *           "started_at": "2026-01-31T12:00:00.128898Z",
+                     *           "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *           "timeout_at": "2026-01-31T12:10:00.128898Z",
+                     *           "user_id": "ada",
+                     *           "type": "report",
+                     *           "queue": "default",
+                     *           "upstream": null,
+                     *           "priority": 0,
+                     *           "tags": [
+                     *             "sales"
+                     *           ],
+                     *           "max_attempts": 3,
+                     *           "run_at": "2026-01-31T12:00:00.126777Z",
+                     *           "degraded": false,
+                     *           "served_by": null
+                     *         }
+                     *       ],
+                     *       "total": 2,
+                     *       "limit": 50,
+                     *       "offset": 0,
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2931,6 +3269,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2940,6 +3280,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2949,6 +3290,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2958,6 +3300,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2967,6 +3316,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3002,24 +3353,49 @@ export interface operations {
             /** @description The idempotency key had made this job before. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "succeeded",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "queued",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3029,6 +3405,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3038,6 +3416,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3047,6 +3426,7 @@ export interface operations {
             /** @description Request Entity Too Large */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3056,6 +3436,7 @@ export interface operations {
             /** @description Unsupported Media Type */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3065,6 +3446,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3074,6 +3456,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3083,6 +3472,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3113,24 +3504,81 @@ export interface operations {
             /** @description With `each`: what became of every job. With `all`: none is new. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed.optional"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "index": 0,
+                     *           "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *           "status": "queued",
+                     *           "created": true
+                     *         },
+                     *         {
+                     *           "index": 1,
+                     *           "problem": {
+                     *             "type": "/problems/unknown-job-type",
+                     *             "title": "There is no such job type",
+                     *             "status": 422,
+                     *             "detail": "type: no job type 'reprot' is registered here; known: report",
+                     *             "errors": [
+                     *               {
+                     *                 "field": "type",
+                     *                 "message": "no job type 'reprot' is registered here; known: report"
+                     *               }
+                     *             ]
+                     *           }
+                     *         }
+                     *       ],
+                     *       "accepted": 1,
+                     *       "refused": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["BulkReport"];
                 };
             };
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "index": 0,
+                     *           "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *           "status": "queued",
+                     *           "created": true
+                     *         }
+                     *       ],
+                     *       "accepted": 1,
+                     *       "refused": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["BulkReport"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3140,6 +3588,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3149,6 +3599,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3158,6 +3609,7 @@ export interface operations {
             /** @description Request Entity Too Large */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3167,6 +3619,7 @@ export interface operations {
             /** @description Unsupported Media Type */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3176,6 +3629,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3185,6 +3639,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3194,6 +3655,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3226,6 +3689,9 @@ export interface operations {
             /** @description How many match, or the job that the key had made. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location.optional"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3235,15 +3701,25 @@ export interface operations {
             /** @description Successful Response */
             202: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "queued",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3253,6 +3729,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3262,6 +3740,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3271,6 +3750,7 @@ export interface operations {
             /** @description Request Entity Too Large */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3280,6 +3760,7 @@ export interface operations {
             /** @description Unsupported Media Type */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3289,6 +3770,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3298,6 +3780,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3307,6 +3796,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3336,15 +3827,82 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "succeeded",
+                     *       "phase": "succeeded",
+                     *       "attempts": 1,
+                     *       "progress": {
+                     *         "fraction": 1,
+                     *         "message": "12 of 12 months"
+                     *       },
+                     *       "wait_reason": null,
+                     *       "wait_until": null,
+                     *       "retry_at": null,
+                     *       "result_path": "jobs/01a205eb-824d-7000-81c4-6f023c98941d/1-7a4d0a5b/result.json",
+                     *       "result_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/result",
+                     *       "error": null,
+                     *       "error_type": null,
+                     *       "error_message": null,
+                     *       "created_at": "2026-01-31T12:00:00.126777Z",
+                     *       "started_at": "2026-01-31T12:00:00.128898Z",
+                     *       "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *       "timeout_at": "2026-01-31T12:10:00.128898Z",
+                     *       "user_id": "ada",
+                     *       "type": "report",
+                     *       "queue": "default",
+                     *       "upstream": null,
+                     *       "priority": 0,
+                     *       "tags": [
+                     *         "sales"
+                     *       ],
+                     *       "max_attempts": 3,
+                     *       "run_at": "2026-01-31T12:00:00.126777Z",
+                     *       "degraded": false,
+                     *       "served_by": null,
+                     *       "idempotency_key": "sales-2026-01",
+                     *       "request_id": "4cd77205d4c2bc7d2fcc5609095c354e",
+                     *       "traceparent": null,
+                     *       "retry": {
+                     *         "policy": "steps",
+                     *         "delays": [
+                     *           1,
+                     *           5,
+                     *           30
+                     *         ],
+                     *         "jitter": 0,
+                     *         "max_attempts": 3
+                     *       },
+                     *       "timeout": 600,
+                     *       "expires_at": null,
+                     *       "runs": 1,
+                     *       "upstream_faults": 0,
+                     *       "crashes": 0,
+                     *       "interruptions": 0,
+                     *       "cancel_requested_at": null,
+                     *       "dismissed_at": null,
+                     *       "prune_at": "2026-02-01T12:00:04.140118Z",
+                     *       "payload": {
+                     *         "year": 2025
+                     *       },
+                     *       "result": {
+                     *         "rows": 1204,
+                     *         "chart": "charts/trend.png"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobWhole"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3354,6 +3912,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3363,6 +3923,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3372,6 +3933,17 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3381,6 +3953,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3390,6 +3969,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3422,15 +4003,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "succeeded",
+                     *       "phase": "succeeded",
+                     *       "attempts": 1,
+                     *       "progress": {
+                     *         "fraction": 1,
+                     *         "message": "12 of 12 months"
+                     *       },
+                     *       "wait_reason": null,
+                     *       "wait_until": null,
+                     *       "retry_at": null,
+                     *       "result_path": "jobs/01a205eb-824d-7000-81c4-6f023c98941d/1-7a4d0a5b/result.json",
+                     *       "result_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/result",
+                     *       "error": null,
+                     *       "error_type": null,
+                     *       "error_message": null,
+                     *       "created_at": "2026-01-31T12:00:00.126777Z",
+                     *       "started_at": "2026-01-31T12:00:00.128898Z",
+                     *       "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *       "timeout_at": "2026-01-31T12:10:00.128898Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobStatus"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3440,6 +4047,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3449,6 +4058,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3458,6 +4068,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3467,6 +4078,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3476,6 +4088,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3485,6 +4104,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3517,15 +4138,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "seq": 1,
+                     *           "at": "2026-01-31T12:00:00.126777Z",
+                     *           "event": "submitted",
+                     *           "run": 0,
+                     *           "note": ""
+                     *         },
+                     *         {
+                     *           "seq": 2,
+                     *           "at": "2026-01-31T12:00:00.128898Z",
+                     *           "event": "claimed",
+                     *           "run": 1,
+                     *           "note": ""
+                     *         },
+                     *         {
+                     *           "seq": 3,
+                     *           "at": "2026-01-31T12:00:04.140118Z",
+                     *           "event": "succeeded",
+                     *           "run": 1,
+                     *           "note": ""
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["HistoryList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3535,6 +4186,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3544,6 +4197,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3553,6 +4207,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3562,6 +4217,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3571,6 +4227,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3580,6 +4243,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3609,15 +4274,31 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "run": 1,
+                     *           "upstream": "openrouter",
+                     *           "input_tokens": 1840,
+                     *           "output_tokens": 512,
+                     *           "cost": 3650
+                     *         }
+                     *       ],
+                     *       "cost": 3650
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobUsage"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3627,6 +4308,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3636,6 +4319,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3645,6 +4329,17 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3654,6 +4349,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3663,6 +4365,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3692,15 +4396,38 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-8250-7000-ad0e-64cd2bc886e2",
+                     *       "status": "cancelled",
+                     *       "phase": "cancelled",
+                     *       "attempts": 0,
+                     *       "progress": null,
+                     *       "wait_reason": null,
+                     *       "wait_until": null,
+                     *       "retry_at": null,
+                     *       "result_path": null,
+                     *       "result_url": null,
+                     *       "error": null,
+                     *       "error_type": null,
+                     *       "error_message": null,
+                     *       "created_at": "2026-01-31T11:59:51.128770Z",
+                     *       "started_at": null,
+                     *       "finished_at": "2026-01-31T12:00:02.167550Z",
+                     *       "timeout_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobStatus"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3710,6 +4437,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3719,6 +4448,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3728,6 +4458,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3737,6 +4468,17 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3746,6 +4488,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3755,6 +4504,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3784,15 +4535,38 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-8250-7000-ad0e-64cd2bc886e2",
+                     *       "status": "queued",
+                     *       "phase": "ready",
+                     *       "attempts": 0,
+                     *       "progress": null,
+                     *       "wait_reason": "it waits for a worker that serves its queue, has its job type and a free slot",
+                     *       "wait_until": null,
+                     *       "retry_at": null,
+                     *       "result_path": null,
+                     *       "result_url": null,
+                     *       "error": null,
+                     *       "error_type": null,
+                     *       "error_message": null,
+                     *       "created_at": "2026-01-31T11:59:51.128770Z",
+                     *       "started_at": null,
+                     *       "finished_at": null,
+                     *       "timeout_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobStatus"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3802,6 +4576,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3811,6 +4587,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3820,6 +4597,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3829,6 +4607,17 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3838,6 +4627,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3847,6 +4643,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3876,15 +4674,38 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-8250-7000-ad0e-64cd2bc886e2",
+                     *       "status": "failed",
+                     *       "phase": "failed",
+                     *       "attempts": 3,
+                     *       "progress": null,
+                     *       "wait_reason": null,
+                     *       "wait_until": null,
+                     *       "retry_at": null,
+                     *       "result_path": null,
+                     *       "result_url": null,
+                     *       "error": "processing_error",
+                     *       "error_type": "ValueError",
+                     *       "error_message": "month 13 is none",
+                     *       "created_at": "2026-01-31T11:59:51.128770Z",
+                     *       "started_at": "2026-01-31T12:00:00.128898Z",
+                     *       "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *       "timeout_at": "2026-01-31T12:10:00.128898Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobStatus"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3894,6 +4715,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3903,6 +4726,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3912,6 +4736,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3921,6 +4746,17 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3930,6 +4766,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3939,6 +4782,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3959,15 +4804,56 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "report",
+                     *           "description": "Add up a year's sales.",
+                     *           "mode": "async",
+                     *           "queue": "default",
+                     *           "upstream": null,
+                     *           "max_attempts": 3,
+                     *           "timeout": 600,
+                     *           "payload_schema": {
+                     *             "type": "object",
+                     *             "properties": {
+                     *               "year": {
+                     *                 "type": "integer",
+                     *                 "title": "Year"
+                     *               }
+                     *             },
+                     *             "required": [
+                     *               "year"
+                     *             ],
+                     *             "title": "Report"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobTypeList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3977,6 +4863,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3986,6 +4883,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4015,15 +4919,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "run": 1,
+                     *           "started_at": "2026-01-31T12:00:00.128898Z",
+                     *           "ended_at": "2026-01-31T12:00:04.140118Z",
+                     *           "outcome": "succeeded",
+                     *           "note": "",
+                     *           "counted": true,
+                     *           "reclaimed": false,
+                     *           "usage": [
+                     *             {
+                     *               "run": 1,
+                     *               "upstream": "openrouter",
+                     *               "input_tokens": 1840,
+                     *               "output_tokens": 512,
+                     *               "cost": 3650
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttemptList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4033,6 +4963,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4042,6 +4974,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4051,6 +4984,17 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4060,6 +5004,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4069,6 +5020,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4113,15 +5066,58 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "job_id": "01a205eb-8250-7000-ad0e-64cd2bc886e2",
+                     *           "status": "failed",
+                     *           "phase": "dead_letter",
+                     *           "attempts": 3,
+                     *           "progress": null,
+                     *           "wait_reason": null,
+                     *           "wait_until": null,
+                     *           "retry_at": null,
+                     *           "result_path": null,
+                     *           "result_url": null,
+                     *           "error": "processing_error",
+                     *           "error_type": "ValueError",
+                     *           "error_message": "month 13 is none",
+                     *           "created_at": "2026-01-31T11:59:51.128770Z",
+                     *           "started_at": "2026-01-31T12:00:00.128898Z",
+                     *           "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *           "timeout_at": "2026-01-31T12:10:00.128898Z",
+                     *           "user_id": "ada",
+                     *           "type": "report",
+                     *           "queue": "default",
+                     *           "upstream": null,
+                     *           "priority": 0,
+                     *           "tags": [
+                     *             "sales"
+                     *           ],
+                     *           "max_attempts": 3,
+                     *           "run_at": "2026-01-31T12:00:00.126777Z",
+                     *           "degraded": false,
+                     *           "served_by": null
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "limit": 50,
+                     *       "offset": 0,
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4131,6 +5127,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4140,6 +5138,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4149,6 +5148,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4158,6 +5158,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4167,6 +5174,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4201,6 +5210,7 @@ export interface operations {
             /** @description The stream of events. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4210,6 +5220,7 @@ export interface operations {
             /** @description It has ended, and you had its last step. */
             204: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4217,6 +5228,7 @@ export interface operations {
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4226,6 +5238,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4235,6 +5249,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4244,6 +5259,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4253,6 +5269,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4262,6 +5279,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4271,6 +5295,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4302,6 +5328,7 @@ export interface operations {
             /** @description The stream of events. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4311,6 +5338,7 @@ export interface operations {
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4320,6 +5348,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4329,6 +5359,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4338,6 +5369,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4347,6 +5379,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4356,6 +5395,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4388,15 +5429,24 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "rows": 1204,
+                     *       "chart": "charts/trend.png"
+                     *     }
+                     */
                     "application/json": unknown;
                 };
             };
             /** @description It is at `Location` for a minute, where `redirect` asks. */
             307: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4404,6 +5454,7 @@ export interface operations {
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4413,6 +5464,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4422,6 +5475,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4431,6 +5485,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4440,6 +5495,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4449,6 +5505,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4458,6 +5515,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4467,6 +5531,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4496,15 +5562,35 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "path": "charts/trend.png",
+                     *           "size": 4104,
+                     *           "modified_at": "2026-01-31T12:00:04.136261Z",
+                     *           "url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/artifacts/charts/trend.png"
+                     *         },
+                     *         {
+                     *           "path": "result.json",
+                     *           "size": 42,
+                     *           "modified_at": "2026-01-31T12:00:04.136261Z",
+                     *           "url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/artifacts/result.json"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ArtifactList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4514,6 +5600,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4523,6 +5611,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4532,6 +5621,17 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4541,6 +5641,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4550,6 +5657,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4584,6 +5693,8 @@ export interface operations {
             /** @description The file. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Content-Disposition": components["headers"]["Content-Disposition"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4593,6 +5704,8 @@ export interface operations {
             /** @description It is at `Location` for a minute, where `redirect` asks. */
             307: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4600,6 +5713,7 @@ export interface operations {
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4609,6 +5723,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4618,6 +5734,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4627,6 +5744,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4636,6 +5754,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4645,6 +5764,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4654,6 +5780,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4682,9 +5810,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "file": "month,amount\n2026-01,12.5\n"
+                 *     }
+                 */
                 "multipart/form-data": {
                     file: unknown;
                 };
+                /**
+                 * @example month,amount
+                 *     2026-01,12.5
+                 */
                 "application/octet-stream": string;
             };
         };
@@ -4692,15 +5829,25 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "file": "upload:01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "name": "sales.csv",
+                     *       "size": 26,
+                     *       "sha256": "1cb031807355e89011790042eda806f1ad6199f35d4897a9b46792cf8d474355"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadReceived"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4710,6 +5857,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4719,6 +5868,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4728,6 +5878,7 @@ export interface operations {
             /** @description Request Entity Too Large */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4737,6 +5888,7 @@ export interface operations {
             /** @description Unsupported Media Type */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4746,6 +5898,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4755,6 +5908,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4764,6 +5924,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4790,15 +5952,49 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "content",
+                     *           "paused": false,
+                     *           "paused_at": null,
+                     *           "resumes_at": null,
+                     *           "why": "",
+                     *           "consecutive_errors": 0,
+                     *           "last_error_at": null,
+                     *           "limit": null,
+                     *           "waiting": 2,
+                     *           "ready": 5,
+                     *           "running": 3,
+                     *           "dead_letters": 1,
+                     *           "depth": 7,
+                     *           "held": 4,
+                     *           "held_by": [
+                     *             {
+                     *               "jobs": 4,
+                     *               "why": "openrouter is open until 2026-01-31T12:10:00Z: 6 faults in 60 s",
+                     *               "upstream": "openrouter",
+                     *               "until": "2026-01-31T12:10:00.216279Z"
+                     *             }
+                     *           ],
+                     *           "oldest_ready_age": 12.5,
+                     *           "throughput": 30.4
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4808,6 +6004,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4817,6 +6015,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4826,6 +6035,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4835,6 +6051,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4864,15 +6082,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "content",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "resumes_at": null,
+                     *       "why": "",
+                     *       "consecutive_errors": 0,
+                     *       "last_error_at": null,
+                     *       "limit": null,
+                     *       "waiting": 2,
+                     *       "ready": 5,
+                     *       "running": 3,
+                     *       "dead_letters": 1,
+                     *       "depth": 7,
+                     *       "held": 4,
+                     *       "held_by": [
+                     *         {
+                     *           "jobs": 4,
+                     *           "why": "openrouter is open until 2026-01-31T12:10:00Z: 6 faults in 60 s",
+                     *           "upstream": "openrouter",
+                     *           "until": "2026-01-31T12:10:00.216279Z"
+                     *         }
+                     *       ],
+                     *       "oldest_ready_age": 12.5,
+                     *       "throughput": 30.4
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4882,6 +6130,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4891,6 +6141,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4900,6 +6151,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4909,6 +6161,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4918,6 +6171,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4927,6 +6187,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4951,8 +6213,13 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "seconds": 600
+                 *     }
+                 */
                 "application/json": components["schemas"]["PauseSent"];
             };
         };
@@ -4960,15 +6227,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "content",
+                     *       "paused": true,
+                     *       "paused_at": "2026-01-31T12:00:00.216279Z",
+                     *       "resumes_at": "2026-01-31T12:10:00.216279Z",
+                     *       "why": "paused by ada",
+                     *       "consecutive_errors": 0,
+                     *       "last_error_at": null,
+                     *       "limit": null,
+                     *       "waiting": 2,
+                     *       "ready": 5,
+                     *       "running": 3,
+                     *       "dead_letters": 1,
+                     *       "depth": 7,
+                     *       "held": 5,
+                     *       "held_by": [
+                     *         {
+                     *           "jobs": 5,
+                     *           "why": "queue content was paused by ada until 2026-01-31T12:10:00Z",
+                     *           "upstream": null,
+                     *           "until": "2026-01-31T12:10:00.216279Z"
+                     *         }
+                     *       ],
+                     *       "oldest_ready_age": 12.5,
+                     *       "throughput": 30.4
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4978,6 +6275,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4987,6 +6286,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4996,6 +6296,27 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5005,6 +6326,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5014,6 +6336,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5023,6 +6352,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5052,15 +6383,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "content",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "resumes_at": null,
+                     *       "why": "",
+                     *       "consecutive_errors": 0,
+                     *       "last_error_at": null,
+                     *       "limit": 2,
+                     *       "waiting": 2,
+                     *       "ready": 5,
+                     *       "running": 3,
+                     *       "dead_letters": 1,
+                     *       "depth": 7,
+                     *       "held": 4,
+                     *       "held_by": [
+                     *         {
+                     *           "jobs": 4,
+                     *           "why": "openrouter is open until 2026-01-31T12:10:00Z: 6 faults in 60 s",
+                     *           "upstream": "openrouter",
+                     *           "until": "2026-01-31T12:10:00.216279Z"
+                     *         }
+                     *       ],
+                     *       "oldest_ready_age": 12.5,
+                     *       "throughput": 30.4
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5070,6 +6431,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5079,6 +6442,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5088,6 +6452,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5097,6 +6462,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5106,6 +6472,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5115,6 +6488,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5144,15 +6519,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "content",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "resumes_at": null,
+                     *       "why": "",
+                     *       "consecutive_errors": 1,
+                     *       "last_error_at": "2026-01-31T12:00:00.216279Z",
+                     *       "limit": 1,
+                     *       "waiting": 2,
+                     *       "ready": 5,
+                     *       "running": 3,
+                     *       "dead_letters": 1,
+                     *       "depth": 7,
+                     *       "held": 4,
+                     *       "held_by": [
+                     *         {
+                     *           "jobs": 4,
+                     *           "why": "openrouter is open until 2026-01-31T12:10:00Z: 6 faults in 60 s",
+                     *           "upstream": "openrouter",
+                     *           "until": "2026-01-31T12:10:00.216279Z"
+                     *         }
+                     *       ],
+                     *       "oldest_ready_age": 12.5,
+                     *       "throughput": 30.4
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5162,6 +6567,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5171,6 +6578,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5180,6 +6588,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5189,6 +6598,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5198,6 +6608,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5207,6 +6624,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5236,15 +6655,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "content",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "resumes_at": null,
+                     *       "why": "",
+                     *       "consecutive_errors": 0,
+                     *       "last_error_at": null,
+                     *       "limit": null,
+                     *       "waiting": 2,
+                     *       "ready": 5,
+                     *       "running": 3,
+                     *       "dead_letters": 1,
+                     *       "depth": 7,
+                     *       "held": 4,
+                     *       "held_by": [
+                     *         {
+                     *           "jobs": 4,
+                     *           "why": "openrouter is open until 2026-01-31T12:10:00Z: 6 faults in 60 s",
+                     *           "upstream": "openrouter",
+                     *           "until": "2026-01-31T12:10:00.216279Z"
+                     *         }
+                     *       ],
+                     *       "oldest_ready_age": 12.5,
+                     *       "throughput": 30.4
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5254,6 +6703,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5263,6 +6714,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5272,6 +6724,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5281,6 +6734,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5290,6 +6744,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5299,6 +6760,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5325,15 +6788,45 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "openrouter",
+                     *           "state": "closed",
+                     *           "until": null,
+                     *           "why": "",
+                     *           "rules": "api",
+                     *           "parents": [],
+                     *           "limit": null,
+                     *           "faults": 0,
+                     *           "opens": 0,
+                     *           "waiting": 4,
+                     *           "running": 3,
+                     *           "override": null,
+                     *           "budget": {
+                     *             "dollars": 50,
+                     *             "per": 86400,
+                     *             "spent": 12.25,
+                     *             "until": "2026-02-01T00:00:00Z",
+                     *             "exhausted": false
+                     *           },
+                     *           "budget_per_user": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5343,6 +6836,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5352,6 +6847,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5361,6 +6867,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5370,6 +6883,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5399,15 +6914,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "openrouter",
+                     *       "state": "closed",
+                     *       "until": null,
+                     *       "why": "",
+                     *       "rules": "api",
+                     *       "parents": [],
+                     *       "limit": null,
+                     *       "faults": 0,
+                     *       "opens": 0,
+                     *       "waiting": 4,
+                     *       "running": 3,
+                     *       "override": null,
+                     *       "budget": {
+                     *         "dollars": 50,
+                     *         "per": 86400,
+                     *         "spent": 12.25,
+                     *         "until": "2026-02-01T00:00:00Z",
+                     *         "exhausted": false
+                     *       },
+                     *       "budget_per_user": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5417,6 +6958,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5426,6 +6969,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5435,6 +6979,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5444,6 +6989,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5453,6 +6999,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5462,6 +7015,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5491,15 +7046,30 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "at": "2026-01-31T12:00:00.216279Z",
+                     *           "to": "open",
+                     *           "why": "6 faults in 60 s",
+                     *           "until": "2026-01-31T12:10:00.216279Z",
+                     *           "author": ""
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamHistory"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5509,6 +7079,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5518,6 +7090,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5527,6 +7100,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5536,6 +7110,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5545,6 +7120,24 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5571,6 +7164,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "state": "open",
+                 *       "seconds": 600
+                 *     }
+                 */
                 "application/json": components["schemas"]["OverrideSent"];
             };
         };
@@ -5578,15 +7177,46 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "openrouter",
+                     *       "state": "open",
+                     *       "until": "2026-01-31T12:10:00.216279Z",
+                     *       "why": "",
+                     *       "rules": "api",
+                     *       "parents": [],
+                     *       "limit": null,
+                     *       "faults": 0,
+                     *       "opens": 0,
+                     *       "waiting": 4,
+                     *       "running": 3,
+                     *       "override": {
+                     *         "state": "open",
+                     *         "author": "ada",
+                     *         "since": "2026-01-31T12:00:00.216279Z",
+                     *         "until": "2026-01-31T12:10:00.216279Z"
+                     *       },
+                     *       "budget": {
+                     *         "dollars": 50,
+                     *         "per": 86400,
+                     *         "spent": 12.25,
+                     *         "until": "2026-02-01T00:00:00Z",
+                     *         "exhausted": false
+                     *       },
+                     *       "budget_per_user": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5596,6 +7226,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5605,6 +7237,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5614,6 +7247,27 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5623,6 +7277,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5632,6 +7287,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5641,6 +7303,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5670,15 +7334,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "openrouter",
+                     *       "state": "closed",
+                     *       "until": null,
+                     *       "why": "",
+                     *       "rules": "api",
+                     *       "parents": [],
+                     *       "limit": null,
+                     *       "faults": 0,
+                     *       "opens": 0,
+                     *       "waiting": 4,
+                     *       "running": 3,
+                     *       "override": null,
+                     *       "budget": {
+                     *         "dollars": 50,
+                     *         "per": 86400,
+                     *         "spent": 12.25,
+                     *         "until": "2026-02-01T00:00:00Z",
+                     *         "exhausted": false
+                     *       },
+                     *       "budget_per_user": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5688,6 +7378,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5697,6 +7389,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5706,6 +7399,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5715,6 +7409,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5724,6 +7419,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5733,6 +7435,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5762,15 +7466,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "openrouter",
+                     *       "state": "closed",
+                     *       "until": null,
+                     *       "why": "",
+                     *       "rules": "api",
+                     *       "parents": [],
+                     *       "limit": null,
+                     *       "faults": 0,
+                     *       "opens": 0,
+                     *       "waiting": 4,
+                     *       "running": 3,
+                     *       "override": null,
+                     *       "budget": {
+                     *         "dollars": 50,
+                     *         "per": 86400,
+                     *         "spent": 12.25,
+                     *         "until": "2026-02-01T00:00:00Z",
+                     *         "exhausted": false
+                     *       },
+                     *       "budget_per_user": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5780,6 +7510,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5789,6 +7521,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5798,6 +7531,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5807,6 +7541,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5816,6 +7551,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5825,6 +7567,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5851,6 +7595,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "fault": "rate_limited",
+                 *       "retry_after": 20,
+                 *       "took": 0.4
+                 *     }
+                 */
                 "application/json": components["schemas"]["OutcomeSent"];
             };
         };
@@ -5858,15 +7609,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "openrouter",
+                     *       "state": "closed",
+                     *       "until": null,
+                     *       "why": "",
+                     *       "rules": "api",
+                     *       "parents": [],
+                     *       "limit": 5,
+                     *       "faults": 3,
+                     *       "opens": 0,
+                     *       "waiting": 4,
+                     *       "running": 3,
+                     *       "override": null,
+                     *       "budget": {
+                     *         "dollars": 50,
+                     *         "per": 86400,
+                     *         "spent": 12.25,
+                     *         "until": "2026-02-01T00:00:00Z",
+                     *         "exhausted": false
+                     *       },
+                     *       "budget_per_user": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["UpstreamItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5876,6 +7653,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5885,6 +7664,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5894,6 +7674,27 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5903,6 +7704,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5912,6 +7714,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5921,6 +7730,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5947,15 +7758,48 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "3419e017f2814bc7.4026531836.14095.6166803.9bc55b98de6ebb0e",
+                     *           "state": "live",
+                     *           "stale": false,
+                     *           "last_seen_at": "2026-01-31T12:00:00.216279Z",
+                     *           "host": "worker-1",
+                     *           "pid": 14095,
+                     *           "started_at": "2026-01-31T08:00:00.119787Z",
+                     *           "version": "0.1.0",
+                     *           "slots": 10,
+                     *           "running": 3,
+                     *           "queues": [
+                     *             "system",
+                     *             "high",
+                     *             "default",
+                     *             "content",
+                     *             "low"
+                     *           ],
+                     *           "types": [
+                     *             "report",
+                     *             "tidegate.bulk",
+                     *             "tidegate.webhook",
+                     *             "tidegate.webhook-removal"
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["WorkerList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5965,6 +7809,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5974,6 +7820,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5983,6 +7840,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5992,6 +7856,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6018,15 +7884,43 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "nightly-report",
+                     *           "user_id": "ada",
+                     *           "origin": "api",
+                     *           "expression": "0 3 * * *",
+                     *           "timezone": "Europe/Berlin",
+                     *           "misfire": "latest",
+                     *           "max_catch_up": 10,
+                     *           "type": "report",
+                     *           "queue": null,
+                     *           "created_at": "2026-01-31T12:00:00.216279Z",
+                     *           "paused": false,
+                     *           "paused_at": null,
+                     *           "paused_by": "",
+                     *           "next_at": "2026-02-01T02:00:00Z",
+                     *           "last_tick": null,
+                     *           "last_job": null,
+                     *           "error": "",
+                     *           "retired_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6036,6 +7930,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6045,6 +7941,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6054,6 +7961,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6063,6 +7977,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6092,15 +8008,54 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "nightly-report",
+                     *       "user_id": "ada",
+                     *       "origin": "api",
+                     *       "expression": "0 3 * * *",
+                     *       "timezone": "Europe/Berlin",
+                     *       "misfire": "latest",
+                     *       "max_catch_up": 10,
+                     *       "type": "report",
+                     *       "queue": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "paused_by": "",
+                     *       "next_at": "2026-02-01T02:00:00Z",
+                     *       "last_tick": null,
+                     *       "last_job": null,
+                     *       "error": "",
+                     *       "retired_at": null,
+                     *       "next_ticks": [
+                     *         "2026-02-01T02:00:00Z",
+                     *         "2026-02-02T02:00:00Z",
+                     *         "2026-02-03T02:00:00Z",
+                     *         "2026-02-04T02:00:00Z",
+                     *         "2026-02-05T02:00:00Z"
+                     *       ],
+                     *       "priority": 0,
+                     *       "max_attempts": null,
+                     *       "retry": null,
+                     *       "timeout": null,
+                     *       "tags": [],
+                     *       "payload": {
+                     *         "year": 2026
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleWhole"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6110,6 +8065,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6119,6 +8076,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6128,6 +8086,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6137,6 +8096,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6146,6 +8106,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6155,6 +8116,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6164,6 +8132,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6205,24 +8175,101 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "nightly-report",
+                     *       "user_id": "ada",
+                     *       "origin": "api",
+                     *       "expression": "0 3 * * *",
+                     *       "timezone": "Europe/Berlin",
+                     *       "misfire": "latest",
+                     *       "max_catch_up": 10,
+                     *       "type": "report",
+                     *       "queue": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "paused_by": "",
+                     *       "next_at": "2026-02-01T02:00:00Z",
+                     *       "last_tick": null,
+                     *       "last_job": null,
+                     *       "error": "",
+                     *       "retired_at": null,
+                     *       "next_ticks": [
+                     *         "2026-02-01T02:00:00Z",
+                     *         "2026-02-02T02:00:00Z",
+                     *         "2026-02-03T02:00:00Z",
+                     *         "2026-02-04T02:00:00Z",
+                     *         "2026-02-05T02:00:00Z"
+                     *       ],
+                     *       "priority": 0,
+                     *       "max_attempts": null,
+                     *       "retry": null,
+                     *       "timeout": null,
+                     *       "tags": [],
+                     *       "payload": {
+                     *         "year": 2026
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleWhole"];
                 };
             };
             /** @description There was none. */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "nightly-report",
+                     *       "user_id": "ada",
+                     *       "origin": "api",
+                     *       "expression": "0 3 * * *",
+                     *       "timezone": "Europe/Berlin",
+                     *       "misfire": "latest",
+                     *       "max_catch_up": 10,
+                     *       "type": "report",
+                     *       "queue": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "paused_by": "",
+                     *       "next_at": "2026-02-01T02:00:00Z",
+                     *       "last_tick": null,
+                     *       "last_job": null,
+                     *       "error": "",
+                     *       "retired_at": null,
+                     *       "next_ticks": [
+                     *         "2026-02-01T02:00:00Z",
+                     *         "2026-02-02T02:00:00Z",
+                     *         "2026-02-03T02:00:00Z",
+                     *         "2026-02-04T02:00:00Z",
+                     *         "2026-02-05T02:00:00Z"
+                     *       ],
+                     *       "priority": 0,
+                     *       "max_attempts": null,
+                     *       "retry": null,
+                     *       "timeout": null,
+                     *       "tags": [],
+                     *       "payload": {
+                     *         "year": 2026
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleWhole"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6232,6 +8279,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6241,6 +8290,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6250,6 +8300,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6259,6 +8310,7 @@ export interface operations {
             /** @description Request Entity Too Large */
             413: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6268,6 +8320,7 @@ export interface operations {
             /** @description Unsupported Media Type */
             415: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6277,6 +8330,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6286,6 +8340,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6295,6 +8356,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6324,15 +8387,54 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "nightly-report",
+                     *       "user_id": "ada",
+                     *       "origin": "api",
+                     *       "expression": "0 3 * * *",
+                     *       "timezone": "Europe/Berlin",
+                     *       "misfire": "latest",
+                     *       "max_catch_up": 10,
+                     *       "type": "report",
+                     *       "queue": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "paused_by": "",
+                     *       "next_at": "2026-02-01T02:00:00Z",
+                     *       "last_tick": null,
+                     *       "last_job": null,
+                     *       "error": "",
+                     *       "retired_at": null,
+                     *       "next_ticks": [
+                     *         "2026-02-01T02:00:00Z",
+                     *         "2026-02-02T02:00:00Z",
+                     *         "2026-02-03T02:00:00Z",
+                     *         "2026-02-04T02:00:00Z",
+                     *         "2026-02-05T02:00:00Z"
+                     *       ],
+                     *       "priority": 0,
+                     *       "max_attempts": null,
+                     *       "retry": null,
+                     *       "timeout": null,
+                     *       "tags": [],
+                     *       "payload": {
+                     *         "year": 2026
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleWhole"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6342,6 +8444,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6351,6 +8455,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6360,6 +8465,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6369,6 +8475,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6378,6 +8485,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6387,6 +8495,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6396,6 +8511,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6425,15 +8542,48 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "nightly-report",
+                     *       "user_id": "ada",
+                     *       "origin": "api",
+                     *       "expression": "0 3 * * *",
+                     *       "timezone": "Europe/Berlin",
+                     *       "misfire": "latest",
+                     *       "max_catch_up": 10,
+                     *       "type": "report",
+                     *       "queue": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "paused": true,
+                     *       "paused_at": "2026-01-31T12:05:00.863427Z",
+                     *       "paused_by": "ada",
+                     *       "next_at": null,
+                     *       "last_tick": null,
+                     *       "last_job": null,
+                     *       "error": "",
+                     *       "retired_at": null,
+                     *       "next_ticks": [],
+                     *       "priority": 0,
+                     *       "max_attempts": null,
+                     *       "retry": null,
+                     *       "timeout": null,
+                     *       "tags": [],
+                     *       "payload": {
+                     *         "year": 2026
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleWhole"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6443,6 +8593,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6452,6 +8604,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6461,6 +8614,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6470,6 +8624,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6479,6 +8634,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6488,6 +8644,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6497,6 +8660,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6526,15 +8691,54 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "nightly-report",
+                     *       "user_id": "ada",
+                     *       "origin": "api",
+                     *       "expression": "0 3 * * *",
+                     *       "timezone": "Europe/Berlin",
+                     *       "misfire": "latest",
+                     *       "max_catch_up": 10,
+                     *       "type": "report",
+                     *       "queue": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "paused": false,
+                     *       "paused_at": null,
+                     *       "paused_by": "",
+                     *       "next_at": "2026-02-01T02:00:00Z",
+                     *       "last_tick": null,
+                     *       "last_job": null,
+                     *       "error": "",
+                     *       "retired_at": null,
+                     *       "next_ticks": [
+                     *         "2026-02-01T02:00:00Z",
+                     *         "2026-02-02T02:00:00Z",
+                     *         "2026-02-03T02:00:00Z",
+                     *         "2026-02-04T02:00:00Z",
+                     *         "2026-02-05T02:00:00Z"
+                     *       ],
+                     *       "priority": 0,
+                     *       "max_attempts": null,
+                     *       "retry": null,
+                     *       "timeout": null,
+                     *       "tags": [],
+                     *       "payload": {
+                     *         "year": 2026
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleWhole"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6544,6 +8748,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6553,6 +8759,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6562,6 +8769,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6571,6 +8779,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6580,6 +8789,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6589,6 +8799,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6598,6 +8815,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6629,24 +8848,49 @@ export interface operations {
             /** @description The key had made this job before. */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "queued",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "queued",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6656,6 +8900,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6665,6 +8911,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6674,6 +8921,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6683,6 +8931,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6692,6 +8941,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6701,6 +8951,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6710,6 +8967,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6736,15 +8995,43 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "9f86d081884c7d65",
+                     *           "user_id": "ada",
+                     *           "url": "https://example.com/hooks/tidegate",
+                     *           "events": [
+                     *             "succeeded",
+                     *             "failed"
+                     *           ],
+                     *           "types": [
+                     *             "report"
+                     *           ],
+                     *           "description": "to the dashboard",
+                     *           "upstream": "webhook.9f86d081884c7d65",
+                     *           "created_at": "2026-01-31T12:00:00.216279Z",
+                     *           "disabled": false,
+                     *           "disabled_at": null,
+                     *           "disabled_why": "",
+                     *           "failing_since": null,
+                     *           "former_secret_until": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6754,6 +9041,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6763,6 +9052,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6772,6 +9072,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6781,6 +9088,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6793,6 +9102,8 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description The same key gives the same webhook: 201 the first time, 200 after. It is never free again. */
+                "Idempotency-Key"?: string;
                 /**
                  * @description Who asks; `*`, from operators, for everybody. Users never see one another's jobs. Not needed with a key that is a user's own.
                  * @example ada
@@ -6804,22 +9115,73 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "url": "https://example.com/hooks/tidegate",
+                 *       "events": [
+                 *         "succeeded",
+                 *         "failed"
+                 *       ],
+                 *       "types": [
+                 *         "report"
+                 *       ],
+                 *       "description": "to the dashboard"
+                 *     }
+                 */
                 "application/json": components["schemas"]["WebhookCreate"];
             };
         };
         responses: {
-            /** @description Successful Response */
-            201: {
+            /** @description The key had made this webhook before. */
+            200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["WebhookWithSecret"] | components["schemas"]["WebhookItem"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "9f86d081884c7d65",
+                     *       "user_id": "ada",
+                     *       "url": "https://example.com/hooks/tidegate",
+                     *       "events": [
+                     *         "succeeded",
+                     *         "failed"
+                     *       ],
+                     *       "types": [
+                     *         "report"
+                     *       ],
+                     *       "description": "to the dashboard",
+                     *       "upstream": "webhook.9f86d081884c7d65",
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "disabled": false,
+                     *       "disabled_at": null,
+                     *       "disabled_why": "",
+                     *       "failing_since": null,
+                     *       "former_secret_until": null,
+                     *       "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDsQ8y2ZQ0Kb4="
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookWithSecret"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6829,6 +9191,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6838,6 +9202,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6847,6 +9212,27 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6856,6 +9242,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6865,6 +9252,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6874,6 +9268,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6903,15 +9299,39 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "9f86d081884c7d65",
+                     *       "user_id": "ada",
+                     *       "url": "https://example.com/hooks/tidegate",
+                     *       "events": [
+                     *         "succeeded",
+                     *         "failed"
+                     *       ],
+                     *       "types": [
+                     *         "report"
+                     *       ],
+                     *       "description": "to the dashboard",
+                     *       "upstream": "webhook.9f86d081884c7d65",
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "disabled": false,
+                     *       "disabled_at": null,
+                     *       "disabled_why": "",
+                     *       "failing_since": null,
+                     *       "former_secret_until": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6921,6 +9341,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6930,6 +9352,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6939,6 +9362,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6948,6 +9372,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6957,6 +9382,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6966,6 +9398,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6995,6 +9429,7 @@ export interface operations {
             /** @description Successful Response */
             204: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7002,6 +9437,7 @@ export interface operations {
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7011,6 +9447,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7020,6 +9458,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7029,6 +9468,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7038,6 +9478,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7047,6 +9488,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7056,6 +9504,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7082,6 +9532,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "events": [
+                 *         "failed"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["WebhookChange"];
             };
         };
@@ -7089,15 +9546,38 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "9f86d081884c7d65",
+                     *       "user_id": "ada",
+                     *       "url": "https://example.com/hooks/tidegate",
+                     *       "events": [
+                     *         "failed"
+                     *       ],
+                     *       "types": [
+                     *         "report"
+                     *       ],
+                     *       "description": "to the dashboard",
+                     *       "upstream": "webhook.9f86d081884c7d65",
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "disabled": false,
+                     *       "disabled_at": null,
+                     *       "disabled_why": "",
+                     *       "failing_since": null,
+                     *       "former_secret_until": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7107,6 +9587,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7116,6 +9598,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7125,6 +9608,27 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7134,6 +9638,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7143,6 +9648,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7152,6 +9664,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7181,15 +9695,40 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "9f86d081884c7d65",
+                     *       "user_id": "ada",
+                     *       "url": "https://example.com/hooks/tidegate",
+                     *       "events": [
+                     *         "succeeded",
+                     *         "failed"
+                     *       ],
+                     *       "types": [
+                     *         "report"
+                     *       ],
+                     *       "description": "to the dashboard",
+                     *       "upstream": "webhook.9f86d081884c7d65",
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "disabled": false,
+                     *       "disabled_at": null,
+                     *       "disabled_why": "",
+                     *       "failing_since": null,
+                     *       "former_secret_until": "2026-02-01T12:05:00.863427Z",
+                     *       "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDsQ8y2ZQ0Kb4="
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookWithSecret"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7199,6 +9738,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7208,6 +9749,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7217,6 +9759,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7226,6 +9769,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7235,6 +9779,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7244,6 +9795,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7273,15 +9826,25 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "queued",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7291,6 +9854,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7300,6 +9865,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7309,6 +9875,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7318,6 +9885,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7327,6 +9895,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7336,6 +9911,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7369,15 +9946,61 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "job_id": "01a205eb-9697-7000-89bc-65b2f23d8a83",
+                     *           "status": "succeeded",
+                     *           "phase": "succeeded",
+                     *           "attempts": 1,
+                     *           "progress": {
+                     *             "fraction": 1,
+                     *             "message": ""
+                     *           },
+                     *           "wait_reason": null,
+                     *           "wait_until": null,
+                     *           "retry_at": null,
+                     *           "result_path": null,
+                     *           "result_url": null,
+                     *           "error": null,
+                     *           "error_type": null,
+                     *           "error_message": null,
+                     *           "created_at": "2026-01-31T12:00:00.126777Z",
+                     *           "started_at": "2026-01-31T12:00:00.128898Z",
+                     *           "finished_at": "2026-01-31T12:00:04.140118Z",
+                     *           "timeout_at": "2026-01-31T12:10:00.128898Z",
+                     *           "user_id": "ada",
+                     *           "type": "tidegate.webhook",
+                     *           "queue": "system",
+                     *           "upstream": "webhook.9f86d081884c7d65",
+                     *           "priority": 0,
+                     *           "tags": [
+                     *             "webhook:9f86d081884c7d65"
+                     *           ],
+                     *           "max_attempts": 14,
+                     *           "run_at": "2026-01-31T12:00:00.126777Z",
+                     *           "degraded": false,
+                     *           "served_by": null
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "limit": 50,
+                     *       "offset": 0,
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobList"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7387,6 +10010,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7396,6 +10021,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7405,6 +10031,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7414,6 +10041,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7423,6 +10051,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7432,6 +10067,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7463,15 +10100,25 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "job_id": "01a205eb-824d-7000-81c4-6f023c98941d",
+                     *       "status": "queued",
+                     *       "status_url": "/jobs/01a205eb-824d-7000-81c4-6f023c98941d/status"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAccepted"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7481,6 +10128,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7490,6 +10139,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7499,6 +10149,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7508,6 +10159,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7517,6 +10169,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7526,6 +10179,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7535,6 +10195,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7555,10 +10217,26 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Alive"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7575,15 +10253,43 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "engine": "sqlite",
+                     *       "engine_version": "3.45.1",
+                     *       "schema_version": "1",
+                     *       "durability": "fsync",
+                     *       "artifacts": "ok",
+                     *       "oldest_ready_age": 12.5,
+                     *       "workers": 1,
+                     *       "warnings": [
+                     *         "no worker serves queue 'mail', where jobs wait: 2"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7604,17 +10310,57 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "total_jobs": 120,
+                     *       "active_jobs": 3,
+                     *       "completed_jobs": 107,
+                     *       "failed_jobs": 2,
+                     *       "dead_letter_jobs": 1,
+                     *       "cancelled_jobs": 1,
+                     *       "queue_length": 5,
+                     *       "retry_queue_length": 2,
+                     *       "dlq_length": 1,
+                     *       "workers": 1,
+                     *       "oldest_ready_age": 12.5
+                     *     }
+                     */
                     "application/json": components["schemas"]["Counts"];
+                    /**
+                     * @example # HELP tidegate_jobs_submitted_total Jobs accepted.
+                     *     # TYPE tidegate_jobs_submitted_total counter
+                     *     tidegate_jobs_submitted_total{queue="default",type="report"} 120.0
+                     */
                     "text/plain": string;
+                    /**
+                     * @example # HELP tidegate_jobs_submitted_total Jobs accepted.
+                     *     # TYPE tidegate_jobs_submitted_total counter
+                     *     tidegate_jobs_submitted_total{queue="default",type="report"} 120.0
+                     *     # EOF
+                     */
                     "application/openmetrics-text": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7624,6 +10370,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7633,6 +10390,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7642,6 +10406,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7662,15 +10428,43 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "s4r3qg7g",
+                     *           "name": "billing",
+                     *           "role": "writer",
+                     *           "user_id": null,
+                     *           "created_at": "2026-01-31T12:00:00.216279Z",
+                     *           "expires_at": null,
+                     *           "former_until": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7680,6 +10474,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7689,6 +10494,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7698,6 +10510,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7715,6 +10529,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "billing",
+                 *       "role": "writer"
+                 *     }
+                 */
                 "application/json": components["schemas"]["KeyCreate"];
             };
         };
@@ -7722,15 +10542,30 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "s4r3qg7g",
+                     *       "name": "billing",
+                     *       "role": "writer",
+                     *       "user_id": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "expires_at": null,
+                     *       "former_until": null,
+                     *       "key": "tg_s4r3qg7g_EXAMPLE-not-a-key-EXAMPLE-not-a-key-EXAMPLE"
+                     *     }
+                     */
                     "application/json": components["schemas"]["KeyMade"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7740,6 +10575,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7749,6 +10586,27 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7758,6 +10616,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7767,6 +10626,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7776,6 +10642,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7799,15 +10667,39 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "s4r3qg7g",
+                     *       "name": "billing",
+                     *       "role": "writer",
+                     *       "user_id": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "expires_at": null,
+                     *       "former_until": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["KeyItem"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7817,6 +10709,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7826,6 +10719,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7835,6 +10729,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7844,6 +10739,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7853,6 +10755,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7876,13 +10780,26 @@ export interface operations {
             /** @description Done. */
             204: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7892,6 +10809,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7901,6 +10819,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7910,6 +10829,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7919,6 +10839,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7928,6 +10855,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7951,15 +10880,41 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "s4r3qg7g",
+                     *       "name": "billing",
+                     *       "role": "writer",
+                     *       "user_id": null,
+                     *       "created_at": "2026-01-31T12:00:00.216279Z",
+                     *       "expires_at": null,
+                     *       "former_until": "2026-02-01T12:05:00.216279Z",
+                     *       "key": "tg_s4r3qg7g_EXAMPLE-not-a-key-EXAMPLE-not-a-key-EXAMPLE"
+                     *     }
+                     */
                     "application/json": components["schemas"]["KeyMade"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7969,6 +10924,7 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7978,6 +10934,7 @@ export interface operations {
             /** @description Not Found */
             404: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7987,6 +10944,7 @@ export interface operations {
             /** @description Conflict */
             409: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7996,6 +10954,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8005,6 +10964,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8014,6 +10980,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8034,15 +11002,35 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "role": "writer",
+                     *       "name": "billing",
+                     *       "user_id": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionItem"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8052,6 +11040,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8061,6 +11060,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8070,6 +11076,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8087,6 +11095,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "key": "tg_s4r3qg7g_EXAMPLE-not-a-key-EXAMPLE-not-a-key-EXAMPLE"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SessionBegin"];
             };
         };
@@ -8094,15 +11107,25 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Set-Cookie": components["headers"]["Set-Cookie"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "role": "writer",
+                     *       "name": "billing",
+                     *       "user_id": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SessionItem"];
                 };
             };
             /** @description Bad Request */
             400: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8112,6 +11135,8 @@ export interface operations {
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8121,6 +11146,27 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8130,6 +11176,7 @@ export interface operations {
             /** @description Unprocessable Entity */
             422: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8139,6 +11186,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8148,6 +11202,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8168,13 +11224,27 @@ export interface operations {
             /** @description Done. */
             204: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Set-Cookie": components["headers"]["Set-Cookie"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8184,6 +11254,17 @@ export interface operations {
             /** @description Forbidden */
             403: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8193,6 +11274,13 @@ export interface operations {
             /** @description Too Many Requests */
             429: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8202,6 +11290,8 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
                     [name: string]: unknown;
                 };
                 content: {

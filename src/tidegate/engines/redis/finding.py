@@ -3,11 +3,11 @@
 The store walks one index and sifts by status and line; what is finer is sifted here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tidegate.core import lifecycle
-from tidegate.core.job import Phase, Status
+from tidegate.core.job import Job, Phase, Status
 from tidegate.core.matching import matching
 from tidegate.core.query import JobQuery, Page
 from tidegate.engines.redis.codec import Kinds, instant, stamp
@@ -18,6 +18,9 @@ from tidegate.engines.redis.wire import Part
 
 MOST_EXAMINED: Final = 1_000
 """Jobs that one call looks at; with an offset, as many more as that skips."""
+
+MOST_COUNTED: Final = 10_000
+"""Jobs that are looked at for a total, call by call, so that others get their turn in between."""
 
 _STATUS_OF: Final = {
     Phase.SCHEDULED: Status.QUEUED,
@@ -63,6 +66,8 @@ class _Found:
     life: bytes
     total: int | None
     next: int | None
+    skipped: int
+    size: int
     shut: frozenset[str]
     records: list[tuple[str, bytes]]
 
@@ -73,18 +78,38 @@ async def find(scripts: Scripts, query: JobQuery) -> Page:
     skip, enough = (query.offset, query.limit + 1) if sifted else (0, MOST_EXAMINED + query.offset)
     session = await reading(scripts)
     found = await _search(session, query, (MOST_EXAMINED + query.offset, skip, enough))
-    kinds = await session.kinds(found.life, (data for _, data in found.records))
-    now = instant(found.now)
-    jobs = [read_job(job_id, data, kinds) for job_id, data in found.records]
-    matches = [job for job in jobs if matching(job, query, lifecycle.phase(job, now, found.shut))]
+    matches = await _matching(session, query, found)
     rest = matches if sifted else matches[query.offset :]
     page = rest[: query.limit]
-    whole = found.next is None and query.after is None and not (sifted and query.offset)
     return Page(
         jobs=tuple(page),
         next=page[-1].seq if len(rest) > query.limit else found.next,
-        total=len(matches) if whole and len(rest) <= query.limit else found.total,
+        total=None if query.after is not None else await _total(session, query, found, found.skipped + len(matches)),
     )
+
+
+async def _matching(session: Session, query: JobQuery, found: _Found) -> list[Job]:
+    """The jobs that were found, but for those that only we can tell do not match."""
+    kinds = await session.kinds(found.life, (data for _, data in found.records))
+    now = instant(found.now)
+    jobs = [read_job(job_id, data, kinds) for job_id, data in found.records]
+    return [job for job in jobs if matching(job, query, lifecycle.phase(job, now, found.shut))]
+
+
+async def _total(session: Session, query: JobQuery, found: _Found, met: int) -> int | None:
+    """How many match, of which `met` are known: as the store has counted, else counted where few are to be looked at.
+
+    Those that come meanwhile are newer than any that is still to be counted.
+    """
+    after = found.next
+    if after is not None and (found.total is not None or found.size > MOST_COUNTED):
+        return found.total
+    bounds = (MOST_EXAMINED, MOST_EXAMINED, 1) if _sifted(query) else (MOST_EXAMINED, 0, MOST_EXAMINED)
+    while after is not None:
+        older = replace(query, after=after)
+        found = await _search(session, older, bounds)
+        met, after = met + found.skipped + len(await _matching(session, older, found)), found.next
+    return met
 
 
 async def _search(session: Session, query: JobQuery, bounds: tuple[int, int, int]) -> _Found:
@@ -159,7 +184,7 @@ def _counted(query: JobQuery) -> str:
 
 
 def _read(answer: Answer) -> _Found:
-    now, life, total, after, shut, *rest = answer
+    now, life, total, after, skipped, size, shut, *rest = answer
     names = int(shut or 0)
     pairs = zip(rest[names::2], rest[names + 1 :: 2], strict=True)
     return _Found(
@@ -167,6 +192,8 @@ def _read(answer: Answer) -> _Found:
         life=life or b"",
         total=None if total is None else int(total),
         next=None if after is None else int(after),
+        skipped=int(skipped or 0),
+        size=int(size or 0),
         shut=frozenset(name.decode() for name in rest[:names] if name is not None),
         records=[(job_id.decode(), data) for job_id, data in pairs if job_id is not None and data is not None],
     )

@@ -1,7 +1,7 @@
 """Who asks, and may they? One gatekeeper before every route; a route that nobody thought of is the administrators'.
 
-Without any key the API is open, and `http.server` listens on loopback only. With one, who asks shows a key
-(`Authorization: Bearer tg_…`), or the cookie of a session that was begun with one.
+Without any key the API is open to this machine, and `http.server` listens on loopback only. With one, who asks shows a
+key (`Authorization: Bearer tg_…`), or the cookie of a session that was begun with one.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Final, NoReturn
 
+from fastapi.routing import APIRoute
 from starlette.datastructures import URL
 from starlette.requests import Request
 
@@ -18,6 +19,8 @@ from tidegate.core.access import ANYBODY, GIVEN, Caller, Role
 from tidegate.errors import AccessDenied, Unauthenticated
 from tidegate.http.guards.guessing import Guesses
 from tidegate.http.guards.keyring import KeyRing, Shown
+from tidegate.http.guards.proxies import here
+from tidegate.http.problems import BAD_REQUEST, Refusal
 
 COOKIE: Final = "tidegate_session"
 
@@ -44,8 +47,14 @@ NEEDS: Final[dict[str, tuple[Role, Role]]] = {
 }
 """By a route's tag: the least role for looking, and that for changing."""
 
+CALLER: Final = "caller"
+"""In a request's state: who asks, once that is known."""
+
 LOCAL_NAMES: Final = "tidegate_local_names"
 """In the state of an application that our own server serves: while there is no key, by this machine's names only."""
+
+
+_GIVEN_CALLER: Final = Caller(role=Role.ADMIN, name=GIVEN, key_id=GIVEN)
 
 
 class Gatekeeper:
@@ -60,22 +69,38 @@ class Gatekeeper:
         self._address = address
 
     async def __call__(self, request: Request) -> None:
-        """Note who asks, for `face.caller_of`; raises Unauthenticated and AccessDenied."""
-        route = request.scope["route"]
-        tag = route.tags[-1] if route.tags else ""  # ours: those of an application that includes us stand before it
-        if f"{tag}_{route.name}" in OPEN:
+        """Note who asks, for `face.caller_of`; raises Unauthenticated, AccessDenied and Refusal."""
+        if self.at_once(request):
             return
-        caller: Caller | None = request.scope["state"].get(ACTING)
-        if caller is None:
-            caller = await self._caller(request) if await self.required() else self._anybody(request)
-        looks, changes = NEEDS.get(tag, (Role.ADMIN, Role.ADMIN))
-        needed = looks if request.method in SAFE else changes
-        if not caller.role.includes(needed):
-            raise AccessDenied(f"this needs the role {needed}, and your key has {caller.role}")
-        request.state.caller = caller
+        _let_in(request, await self._caller(request) if await self.required() else self._anybody(request))
+
+    def at_once(self, request: Request) -> bool:
+        """The same, where the store need not be asked who it is; False where it must be. Raises Refusal too."""
+        route = request.scope["route"]
+        if f"{_tag(route)}_{route.name}" in OPEN:
+            return True
+        caller: Caller | None = request.scope["state"].get(ACTING) or self._known(request)
+        if caller is not None:
+            _let_in(request, caller)
+        return caller is not None
+
+    def _known(self, request: Request) -> Caller | None:
+        settings, locked = self._settings(), self._ring.known_locked()
+        if settings.auth == "none":
+            return self._anybody(request)
+        scheme, _, text = _authorization(request).partition(" ")
+        if settings.admin_key is None and locked is False:
+            return self._anybody(request)
+        if scheme.lower() != "bearer":
+            return None
+        given = settings.admin_key
+        if given is not None and compare_digest(given.get_secret_value().encode(), text.encode()):
+            return _GIVEN_CALLER
+        shown = self._ring.known(text.strip())
+        return None if shown is None else _caller(shown)
 
     async def _caller(self, request: Request) -> Caller:
-        shown, token = request.headers.get("authorization", ""), request.cookies.get(COOKIE)
+        shown, token = _authorization(request), request.cookies.get(COOKIE)
         if not shown and token is None:
             raise Unauthenticated("show an API key: Authorization: Bearer tg_...")
         found = await self._by_key(shown) if shown else await self._by_session(request, token or "")
@@ -84,11 +109,17 @@ class Gatekeeper:
     def _anybody(self, request: Request) -> Caller:
         """Who asks where no key is asked for: anybody on this machine, or whom others let in. Raises AccessDenied.
 
-        A page from elsewhere can have its own name lead here (DNS rebinding), but no name of this machine's.
+        A page from elsewhere can have its own name lead here (DNS rebinding), but no name of this machine's. In another
+        application we do not choose what is listened on, so it counts where each request comes from.
         """
         settings = self._settings()
         if settings.auth == "none":
             return Caller(role=Role(settings.auth_role))
+        if not here(request):
+            raise AccessDenied(
+                "there is no API key yet, so only this machine is answered: make one with `tidegate keys create`, set "
+                "TIDEGATE_ADMIN_KEY, or TIDEGATE_AUTH=none where somebody else checks"
+            )
         if getattr(request.app.state, LOCAL_NAMES, False) and not _asked_of_us(request):
             raise AccessDenied(
                 "there is no API key yet, so only this machine's own names are answered: ask for localhost, make a key "
@@ -110,9 +141,6 @@ class Gatekeeper:
         scheme, _, text = shown.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("an API key is shown as `Authorization: Bearer tg_...`: begin it with Bearer")
-        given = self._settings().admin_key
-        if given is not None and compare_digest(given.get_secret_value().encode(), text.encode()):
-            return Caller(role=Role.ADMIN, name="admin", key_id=GIVEN)
         shown_key = await self._ring.find(text.strip())
         return None if shown_key is None else _caller(shown_key)
 
@@ -121,6 +149,30 @@ class Gatekeeper:
         if shown is not None and request.method not in SAFE and not own_page(request):
             raise AccessDenied("a session changes nothing on behalf of another site: send Origin: this server's own")
         return None if shown is None else _caller(shown)
+
+
+def _tag(route: APIRoute) -> str:
+    """Ours: those of an application that includes us stand before it."""
+    return str(route.tags[-1]) if route.tags else ""
+
+
+def _authorization(request: Request) -> str:
+    """What is shown, "" where nothing is; raises Refusal where it is shown twice, as others may have read the other."""
+    if "authorization" not in request.headers:
+        return ""
+    shown = request.headers.getlist("authorization")
+    if len(shown) > 1:
+        raise Refusal(BAD_REQUEST, "there is more than one Authorization header: send it once")
+    return shown[0]
+
+
+def _let_in(request: Request, caller: Caller) -> None:
+    """Note who asks; raises AccessDenied for whom this route is not for."""
+    looks, changes = NEEDS.get(_tag(request.scope["route"]), (Role.ADMIN, Role.ADMIN))
+    needed = looks if request.method in SAFE else changes
+    if not caller.role.includes(needed):
+        raise AccessDenied(f"this needs the role {needed}, and your key has {caller.role}")
+    request.scope["state"][CALLER] = caller
 
 
 def local(host: str) -> bool:

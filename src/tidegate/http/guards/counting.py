@@ -40,6 +40,10 @@ class Counting:
         """Count a request, in one call with those that come meanwhile."""
         return await self._together.ask(takes)
 
+    async def take_each(self, asked: Sequence[Sequence[Take]]) -> list[Counted | Exception]:
+        """What `take` returns or raises for each of several requests that come together."""
+        return await self._together.ask_all(asked)
+
     async def take_once(self, takes: Sequence[Take], nonce: str) -> Counted:
         """Count a request in a call of its own: under one nonce it counts once."""
         return Counted(await self._store().take(takes, nonce), Held(nonce))

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import msgspec
+from pydantic import SecretStr
 
 from tidegate.clock import Clock, chance, token
 from tidegate.core.access import (
+    GIVEN,
     ID_BYTES,
     KEY_BYTES,
     SESSION_BYTES,
@@ -33,6 +36,9 @@ SESSIONS: Final = "session"
 
 KNOWN_FOR: Final = timedelta(seconds=5)
 """How long a key that was revoked elsewhere is still taken here: for so long no request asks the store."""
+
+READ_WITHIN: Final = 1.0
+"""Seconds that requests wait for keys that were read before to be read anew, by a store that may hang."""
 
 SESSION_LASTS: Final = timedelta(hours=12)
 ROTATION: Final = timedelta(hours=24)
@@ -74,13 +80,17 @@ Fitting = Callable[[ApiKey, datetime], str | None]
 class KeyRing:
     """One process's knowledge of keys. Every method may raise EngineUnavailable; of `find` only the first one does."""
 
-    def __init__(self, store: Callable[[], Documents], clock: Clock) -> None:
+    def __init__(
+        self, store: Callable[[], Documents], clock: Clock, admin_key: Callable[[], SecretStr | None] = lambda: None
+    ) -> None:
+        self._admin_key = admin_key
         self._store = store
         self._clock = clock
         self._keys: dict[str, ApiKey] = {}
         self._sessions: dict[str, tuple[float, Session | None]] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self._rereading: asyncio.Future[None] | None = None
         self._locked = False
         self._changes = 0
         self._strangers = 0
@@ -91,13 +101,27 @@ class KeyRing:
         await self._refresh()
         return self._locked
 
-    async def find(self, text: str) -> Shown | None:
-        """The key that this text is; None for what opens nothing."""
+    def known_locked(self) -> bool | None:
+        """The same, as far as it is known without a question to the store; None where it must be asked."""
+        return None if self._old() else self._locked
+
+    def known(self, text: str) -> Shown | None:
+        """The key that this text is, as far as that is known without a question to the store."""
         key_id = id_of(text)
-        if key_id is None:
+        if key_id is None or self._old():
             return None
         digest = digest_of(text)
-        return await self._opened(key_id, lambda key, now: digest if key.opens(digest, now) else None)
+        return self._fitting(self._keys.get(key_id), lambda key, now: digest if key.opens(digest, now) else None)
+
+    async def find(self, text: str) -> Shown | None:
+        """The key that this text is, the administrators' that is a setting too; None for what opens nothing."""
+        key_id, digest = id_of(text), digest_of(text)
+
+        def fits(key: ApiKey, now: datetime) -> str | None:
+            return digest if key.opens(digest, now) else None
+
+        given = self._fitting(self._given(), fits)
+        return await self._opened(key_id, fits) if given is None and key_id is not None else given
 
     async def holds(self, key_id: str, digest: str) -> bool:
         """Whether that text of that key is taken still; what was known of it before the store went away holds."""
@@ -174,7 +198,11 @@ class KeyRing:
         key_id = session_key(text)
         if key_id is None:
             return None
-        shown = await self._opened(key_id, lambda key, now: marked_by(text, key.digests(now)))
+
+        def fits(key: ApiKey, now: datetime) -> str | None:
+            return marked_by(text, key.digests(now))
+
+        shown = self._fitting(self._given(), fits) if key_id == GIVEN else await self._opened(key_id, fits)
         if shown is None:
             return None
         session = await self._session(digest_of(text))
@@ -219,23 +247,44 @@ class KeyRing:
             found = self._fitting(await self._load(key_id), fitting)  # it may have been made or rotated elsewhere
         return found
 
+    def _given(self) -> ApiKey | None:
+        """The administrators' key that is a setting, as if it were in the store."""
+        text = self._admin_key()
+        if text is None:
+            return None
+        digest = digest_of(text.get_secret_value())
+        return ApiKey(id=GIVEN, name=GIVEN, role=Role.ADMIN, digest=digest, created_at=self._clock.now())
+
     def _fitting(self, key: ApiKey | None, fitting: Fitting) -> Shown | None:
         digest = None if key is None else fitting(key, self._clock.now())
         return None if key is None or digest is None else Shown(key, digest)
 
     async def _refresh(self) -> None:
         """Read all keys, where that is long ago. While the store is away, those read before hold."""
-        if self._clock.monotonic() - self._read_at <= KNOWN_FOR.total_seconds():
+        if not self._old():
             return
         async with self._reading:
-            if self._clock.monotonic() - self._read_at <= KNOWN_FOR.total_seconds():
+            if not self._old():
                 return
-            try:
+            if self._read_at == float("-inf"):
                 await self._read_all()
-            except EngineUnavailable:
-                if self._read_at == float("-inf"):
-                    raise
+                return
+            if self._rereading is None or self._rereading.done():
+                self._rereading = asyncio.ensure_future(self._read_again())
+            # It goes on where it takes longer: a slow store is late with what was revoked, and not for ever.
+            await asyncio.wait([self._rereading], timeout=READ_WITHIN)
+            if self._rereading.done():
+                self._rereading.result()
+            if self._old():
                 self._read_at = self._clock.monotonic()
+
+    async def _read_again(self) -> None:
+        with suppress(EngineUnavailable):
+            await self._read_all()
+
+    def _old(self) -> bool:
+        """Whether the keys have to be read."""
+        return self._clock.monotonic() - self._read_at > KNOWN_FOR.total_seconds()
 
     async def _read_all(self) -> None:
         """Read all keys; what this process changed meanwhile is not forgotten again."""

@@ -67,6 +67,16 @@ class Limits:
         """
         return await self._grant(takes, lambda: self._counting.take(takes))
 
+    async def share_each(self, asked: Sequence[Sequence[Take]]) -> list[Grant | Exception]:
+        """What `share` returns or raises for each of several requests that come together."""
+        grants = list[Grant | Exception]()
+        for takes, counted in zip(asked, await self._counting.take_each(asked), strict=True):
+            try:
+                grants.append(self._granted(takes, counted) if takes else NOTHING_TAKEN)
+            except RateLimited as exc:
+                grants.append(exc)
+        return grants
+
     async def give_back(self, grant: Grant) -> None:
         """Uncount a grant; where the store can't, the count goes with its window."""
         if grant.held is not None:
@@ -76,15 +86,25 @@ class Limits:
         if not takes:
             return NOTHING_TAKEN
         try:
-            counted = await count()
+            counted: Counted | Exception = await count()
         except EngineError as exc:
-            self._degrade(exc)
+            counted = exc
+        return self._granted(takes, counted)
+
+    def _granted(self, takes: Sequence[Take], counted: Counted | Exception) -> Grant:
+        """What was granted; raises RateLimited, and what is no fault of the store."""
+        if isinstance(counted, EngineError):
+            self._degrade(counted)
             return NOTHING_TAKEN
+        if isinstance(counted, Exception):
+            raise counted
         self._counts = True
         refused = [(take, taken) for take, taken in zip(takes, counted.answers, strict=True) if not taken.granted]
         if refused:
             take, taken = max(refused, key=lambda pair: pair[1].retry_after)
-            raise refusal(take, taken.retry_after)
+            over = refusal(take, taken.retry_after)
+            over.left = taken.remaining
+            raise over
         return Grant(counted.held, _headers(takes, counted.answers))
 
     def _degrade(self, exc: EngineError) -> None:

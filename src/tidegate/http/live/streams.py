@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from tidegate.http.live.rooms import Room
+from tidegate.http.live.rooms import Guest, Room
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between signs of life: proxies close what is silent."""
@@ -50,12 +50,10 @@ class Streams:
         self._room = room
         self._stopping = stopping
 
-    def answer(
-        self, viewer: str | None, pieces: Pieces, holds: Holds, alive: Callable[[], bytes] = silence
-    ) -> "EventStream":
-        """A stream for that viewer, while his key `holds`; raises RateLimited where too many are open."""
-        self._room.enter(viewer)
-        return EventStream(_Source(pieces, alive, holds), self._stopping, lambda: self._room.leave(viewer))
+    def answer(self, guest: Guest, pieces: Pieces, holds: Holds, alive: Callable[[], bytes] = silence) -> "EventStream":
+        """A stream for that guest, while his key `holds`; raises RateLimited where too many are open."""
+        self._room.enter(guest)
+        return EventStream(_Source(pieces, alive, holds), self._stopping, lambda: self._room.leave(guest))
 
 
 class _Source(NamedTuple):

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from tidegate.core.job import Job
 from tidegate.http.face import Face
+from tidegate.http.live.rooms import Guest
 from tidegate.http.live.streams import first, gone
 
 
@@ -16,7 +17,7 @@ async def waited(face: Face, request: Request, job_id: str, seconds: float, view
     Raises as `client.wait` does, RateLimited where too many wait, and ClientDisconnect where nobody waits for the
     answer any more.
     """
-    with face.rooms.waits.taken(viewer):
+    with face.rooms.waits.taken(Guest(viewer, face.address(request))):
         waiting = asyncio.ensure_future(face.client.wait(job_id, timedelta(seconds=seconds), user_id=viewer))
         leaving = asyncio.ensure_future(gone(request.receive))
         await first(waiting, leaving, face.stopping.wait())

@@ -13,6 +13,7 @@ from tidegate.core.idempotency import JSON
 from tidegate.core.retry_json import policy_from_json
 from tidegate.core.text import plainly
 from tidegate.errors import InvalidInput
+from tidegate.http.face import single
 from tidegate.http.problems import invalid
 from tidegate.http.schemas.jobs import KEY_PATTERN, JobCreate
 from tidegate.requests import JobRequest
@@ -20,7 +21,12 @@ from tidegate.system_jobs import SYSTEM_QUEUE
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+"""A string of Structured Fields (RFC 9651), which the draft of Idempotency-Key wants a key to be."""
+
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)([0-9a-f]{2})-((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
 
 KEY_HEADER: Final = {
     "name": "Idempotency-Key",
@@ -50,7 +56,7 @@ class Origin:
 
 def origin_of(request: Request, user_id: str) -> Origin:
     """The origin of jobs that this request asks for."""
-    return Origin(user_id=user_id, request_id=request.state.request_id, traceparent=_traceparent(request))
+    return Origin(user_id=user_id, request_id=request.scope["state"]["request_id"], traceparent=_traceparent(request))
 
 
 def job_request(value: JSON, sent: bytes, origin: Origin, key: str | None = None) -> JobRequest:
@@ -98,6 +104,13 @@ def check_queue(queue: str | None) -> None:
         raise InvalidInput("queue", f"{SYSTEM_QUEUE!r} is Tidegate's own: choose another")
 
 
+def header_key(request: Request) -> str | None:
+    """The header Idempotency-Key: `"x"` and `x` are the same; raises InvalidInput where it is there twice."""
+    given = single(request, "Idempotency-Key")
+    quoted = None if given is None else _QUOTED.fullmatch(given)
+    return given if quoted is None else re.sub(r"\\(.)", r"\1", quoted[1])
+
+
 def one_key(in_body: str | None, in_header: str | None) -> str | None:
     """The idempotency key, wherever it was sent; raises InvalidInput where there are two."""
     if in_body is not None and in_header is not None and in_body != in_header:
@@ -110,6 +123,16 @@ def _seconds(number: float | None) -> timedelta | None:
 
 
 def _traceparent(request: Request) -> str:
-    """The caller's W3C trace context; as the recommendation says, one that is not valid counts as none."""
-    given = request.headers.get("traceparent", "")
-    return given if _TRACEPARENT.fullmatch(given) else ""
+    """The caller's W3C trace context; as the recommendation says, one that is not valid counts as none.
+
+    One of a version to come is kept as what this one knows of it.
+    """
+    if "traceparent" not in request.headers:
+        return ""
+    found = [_TRACEPARENT.fullmatch(given) for given in request.headers.getlist("traceparent")]
+    if len(found) != 1 or found[0] is None:
+        return ""
+    version, ids, flags, more = found[0].groups()
+    if version == "00":
+        return "" if more else found[0][0]
+    return f"00-{ids}-0{int(flags, 16) & 1}"

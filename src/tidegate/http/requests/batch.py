@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from tidegate.client import Accepted
 from tidegate.core.idempotency import JSON
 from tidegate.core.problem_kinds import INVALID_INPUT
 from tidegate.errors import TidegateError
@@ -14,6 +13,7 @@ from tidegate.http.problems import Refusal, invalid, refusal_of
 from tidegate.http.requests.asking import Origin, job_request, validated
 from tidegate.http.requests.reading import parse_json
 from tidegate.http.schemas.bulk import Batch, Mode
+from tidegate.intake import Accepted
 from tidegate.requests import JobRequest, fingerprint_of
 
 MOST_FAULTS: Final = 100

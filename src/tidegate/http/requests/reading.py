@@ -23,10 +23,14 @@ HEADWAY: Final = 128 * 1024
 PATIENCE_SCOPE: Final = "tidegate.patience"
 """In the scope of a request: the seconds that its body may take."""
 
+BODY_SCOPE: Final = "tidegate.body"
+"""In the scope of a request whose whole body is here already: the body."""
+
 DEEPEST: Final = 64
 """Levels of nesting; deeper is an attack on parsers, not data."""
 
 _JSON_TYPE: Final = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
+_PLAIN_TYPES: Final = ("application/json", "")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -36,10 +40,7 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> bytes:
     Raises TooLarge as soon as more than `limit` bytes are announced or have come, and Refusal for another
     media type, a compressed body, or one that is not here in time.
     """
-    refuse_encoded(request)
-    content_type = request.headers.get("content-type", "")
-    if content_type and not _JSON_TYPE.fullmatch(content_type):
-        raise Refusal(UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json")
+    _refuse_other(request)
     if announced(request) > limit:
         raise _too_large(limit)
     patience = _patience(request)
@@ -48,6 +49,20 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> bytes:
             return await _whole(request, limit)
     except TimeoutError:
         raise _too_slow(patience) from None
+
+
+def json_here(request: Request) -> bytes:
+    """The same of a request whose body is here already, and small."""
+    _refuse_other(request)
+    body: bytes = request.scope[BODY_SCOPE]
+    return body
+
+
+def _refuse_other(request: Request) -> None:
+    refuse_encoded(request)
+    content_type = request.headers.get("content-type", "")
+    if content_type not in _PLAIN_TYPES and not _JSON_TYPE.fullmatch(content_type):
+        raise Refusal(UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json")
 
 
 async def _whole(request: Request, limit: int) -> bytes:
@@ -133,15 +148,17 @@ def _malformed(exc: Exception) -> Refusal:
         return Refusal(MALFORMED_JSON, "it is not valid UTF-8, or holds half of a surrogate pair")
     if isinstance(exc, RecursionError):
         return Refusal(MALFORMED_JSON, f"it is nested deeper than {DEEPEST} levels")
+    if str(exc).startswith("Exceeds the limit"):  # what Python says of whole numbers beyond its patience
+        return Refusal(MALFORMED_JSON, "a whole number in it has thousands of digits")
     return Refusal(MALFORMED_JSON, str(exc)[:200])
 
 
 def _object(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
-    made: dict[str, JSON] = {}
-    for name, value in pairs:
-        if name in made:
-            raise ValueError(f"the name {name[:80]!r} is there more than once in an object")
-        made[name] = value
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {repeated[:80]!r} is there more than once in an object")
     return made
 
 

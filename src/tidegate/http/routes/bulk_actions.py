@@ -7,21 +7,21 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.client import Accepted
 from tidegate.core.idempotency import check_key
 from tidegate.core.job import Status
 from tidegate.errors import InvalidInput, TidegateError
 from tidegate.handlers import encode
-from tidegate.http.face import Author, Face, Viewer, caller_of, place, single, told, whose
+from tidegate.http.face import Author, Face, Viewer, caller_of, place, told, whose
 from tidegate.http.guards import limits
 from tidegate.http.openapi import Object, refusals
-from tidegate.http.requests.asking import KEY_HEADER, one_key, origin_of, validated
+from tidegate.http.requests.asking import KEY_HEADER, header_key, one_key, origin_of, validated
 from tidegate.http.requests.parameters import JobFilter
 from tidegate.http.requests.reading import parse_json, read_json
+from tidegate.http.routes.accepting import status_of
 from tidegate.http.routes.jobs import query_of
-from tidegate.http.routes.submitting import status_of
 from tidegate.http.schemas.bulk import BulkAct, BulkMatches
 from tidegate.http.schemas.jobs import JobAccepted
+from tidegate.intake import Accepted
 from tidegate.requests import LONGEST_TEXT, JobRequest
 from tidegate.system_jobs import SYSTEM_PREFIX
 from tidegate.system_jobs.bulk import NAME, own_types
@@ -91,13 +91,13 @@ class ActionRoutes:
         )
 
     async def _accept(self, asked: JobRequest, peer: str) -> Accepted:
-        replay = await self._face.client.replayed(asked)
+        replay = await self._face.client.intake.replayed(asked)
         if replay is not None:
             return replay
-        job = await self._face.client.check(asked)
+        job = await self._face.client.intake.check(asked)
         grant = await self._face.limits.take(limits.post(self._face.settings, peer))
         try:
-            [accepted] = await self._face.client.store([job])
+            [accepted] = await self._face.client.intake.store([job])
         except TidegateError:
             await self._face.limits.give_back(grant)
             raise
@@ -143,7 +143,7 @@ def _holder(request: Request, author: str, viewer: str | None, work: Work) -> st
 
 
 def _key(request: Request, sent: BulkAct) -> str | None:
-    key = one_key(sent.idempotency_key, single(request, "Idempotency-Key"))
+    key = one_key(sent.idempotency_key, header_key(request))
     return None if key is None else check_key(key)
 
 

@@ -13,19 +13,19 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.client import Accepted
 from tidegate.core.job import NewJob
 from tidegate.errors import EngineUnavailable, IdempotencyConflict, InvalidInput, RateLimited, TidegateError
 from tidegate.http.face import Face, UserId, single
 from tidegate.http.guards import limits
-from tidegate.http.guards.limits import Grant
+from tidegate.http.guards.limits import NOTHING_TAKEN, Grant
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.problems import Refusal
 from tidegate.http.requests.asking import origin_of
 from tidegate.http.requests.batch import Asked, read_batch
 from tidegate.http.requests.reading import read_json
-from tidegate.http.routes.submitting import admit, grant_nonce, status_of
+from tidegate.http.routes.accepting import admit, grant_nonce, status_of
 from tidegate.http.schemas.bulk import BulkReport, ItemAccepted, ItemProblem, ItemRefused
+from tidegate.intake import Accepted
 from tidegate.requests import JobRequest
 
 Answer = TypeVar("Answer")
@@ -62,6 +62,13 @@ class BulkRoutes:
 
         200 where none is new, and always with `each`.
         """
+        try:
+            return await self._submit_many(request, user_id)
+        except (Refusal, TidegateError) as exc:
+            await self._face.count_refused(request, exc)
+            raise
+
+    async def _submit_many(self, request: Request, user_id: str) -> Response:
         if single(request, "Idempotency-Key") is not None:
             raise InvalidInput("idempotency-key", "each job of a batch has a key of its own: send it in the job")
         body = await read_json(request, BULK_LIMIT)
@@ -127,17 +134,14 @@ class _Door:
         self._asked.stop_if_refused()
         headers: dict[str, str] = {}
         if self._jobs:
-            try:
-                headers = await self._counted(peer)
-            except RateLimited as exc:
-                self._refuse_all(exc)
+            headers = await self._counted(peer)
         self._asked.settle_twins()
         return headers
 
     async def _replay(self) -> None:
         """What earlier requests had made under the same keys. It costs nothing, and may be what is refused today."""
         keyed = [place for place in self._asked.open if self._asked.requests[place].idempotency_key is not None]
-        for place, found in await self._each(keyed, self._face.client.replayed):
+        for place, found in await self._each(keyed, self._face.client.intake.replayed):
             if found is not None:
                 self._asked.accepted[place] = found
 
@@ -147,7 +151,7 @@ class _Door:
 
     async def _checked(self, request: JobRequest) -> NewJob:
         self._face.application.registry.get(request.type)  # which has none of Tidegate's own
-        return await self._face.client.check(request)
+        return await self._face.client.intake.check(request)
 
     async def _each(
         self, places: list[int], ask: Callable[[JobRequest], Awaitable[Answer]]
@@ -175,19 +179,10 @@ class _Door:
         del self._jobs[place]
         self._asked.refuse(place, why)
 
-    def _refuse_all(self, why: RateLimited) -> None:
-        if self._asked.mode == "all":
-            raise why
-        for place in list(self._jobs):
-            self._refuse(place, why)
-
     async def _counted(self, peer: str) -> dict[str, str]:
         """Store the new jobs, counted against the limits; those that were none after all are uncounted."""
-        most, many = self._face.settings.limit_user_per_hour, len(self._jobs)
-        if most and many > most:
-            raise InvalidInput("jobs", f"{many} new jobs are over the {most} that a user may submit in an hour")
-        nonce = grant_nonce([self._asked.requests[place] for place in self._jobs])
-        grant = await self._take(peer, many, nonce)
+        grant = await (self._granted if self._asked.mode == "all" else self._granted_each)(peer)
+        many, nonce = len(self._jobs), self._nonce()
         try:
             created = await self._store()
         except (TidegateError, Refusal) as exc:
@@ -204,6 +199,32 @@ class _Door:
             return (await self._take(peer, created)).headers if created else {}
         return {}
 
+    async def _granted(self, peer: str) -> Grant:
+        """Count all of the new jobs, or raise what refuses the batch."""
+        most, many = self._face.settings.limit_user_per_hour, len(self._jobs)
+        if most and many > most:
+            raise InvalidInput("jobs", f"{many} new jobs are over the {most} that a user may submit in an hour")
+        return await self._take(peer, many, self._nonce())
+
+    async def _granted_each(self, peer: str) -> Grant:
+        """Count as many of the new jobs as the limits leave room for, the first ones; the others are refused."""
+        for take in limits.enqueue(self._face.settings, self._user_id):
+            # Once that many are taken now, there is none more for as long as the window lasts.
+            self._refuse_behind(take.limit, limits.refusal(take, take.window))
+        while self._jobs:
+            try:
+                return await self._take(peer, len(self._jobs), self._nonce())
+            except RateLimited as exc:
+                self._refuse_behind(min(exc.left, len(self._jobs) - 1), exc)
+        return NOTHING_TAKEN
+
+    def _refuse_behind(self, many: int, why: RateLimited) -> None:
+        for place in list(self._jobs)[many:]:
+            self._refuse(place, why)
+
+    def _nonce(self) -> str | None:
+        return grant_nonce([self._asked.requests[place] for place in self._jobs])
+
     async def _take(self, peer: str, many: int, nonce: str | None = None) -> Grant:
         settings = self._face.settings
         takes = [*limits.post(settings, peer), *limits.enqueue(settings, self._user_id, many)]
@@ -214,7 +235,7 @@ class _Door:
         while self._jobs:
             places, jobs = list(self._jobs), list(self._jobs.values())
             try:
-                receipts = await self._face.client.store(jobs)
+                receipts = await self._face.client.intake.store(jobs)
             except IdempotencyConflict as exc:
                 taken = next(place for place, job in self._jobs.items() if job.spec.idempotency_key == exc.key)
                 self._refuse(taken, exc)

@@ -13,6 +13,7 @@ from tidegate.http.face import Face, Viewer, caller_of, single
 from tidegate.http.live.feed import Feed
 from tidegate.http.live.feed_pages import Pages
 from tidegate.http.live.following import Follower
+from tidegate.http.live.rooms import Guest
 from tidegate.http.live.streams import EventStream, Holds, Streams
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.requests.parameters import FeedAfter, HistoryAfter
@@ -45,7 +46,7 @@ class EventRoutes:
         first = await follower.look()
         if follower.ended and not first:
             return Response(status_code=204)
-        return self._streams.answer(viewer, follower.rounds(first), self._holds(request))
+        return self._streams.answer(self._guest(request, viewer), follower.rounds(first), self._holds(request))
 
     async def listen(self, request: Request, viewer: Viewer, asked: Annotated[FeedAfter, Query()]) -> Response:
         """Follow all your jobs: every step as it happens.
@@ -53,7 +54,11 @@ class EventRoutes:
         Each event's data is a `FeedEvent`, but for `reset`: then steps were missed, and lists are to be read anew.
         """
         listener = await self.feed.listener(viewer, single(request, _LAST_ID) or asked.after)
-        return self._streams.answer(viewer, self.feed.follow(listener), self._holds(request), listener.alive)
+        pieces, guest = self.feed.follow(listener), self._guest(request, viewer)
+        return self._streams.answer(guest, pieces, self._holds(request), listener.alive)
+
+    def _guest(self, request: Request, viewer: str | None) -> Guest:
+        return Guest(viewer, self._face.address(request))
 
     def _holds(self, request: Request) -> Holds:
         """Whether the text of a key that was shown still holds, where one of the store's was."""

@@ -1,27 +1,28 @@
 """`/health`: the process answers. `/readyz`: everything that work needs is there."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Final, TypeVar
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from tidegate.core.query import Stats, WorkerInfo
+from tidegate.core.query import WorkerInfo
 from tidegate.errors import TidegateError
 from tidegate.http.face import Face, told
 from tidegate.http.openapi import refusals
-from tidegate.http.problems import NOT_READY, Refusal
+from tidegate.http.problems import NOT_READY, STORE_RETRY_AFTER, Refusal, seconds_up
 from tidegate.http.schemas.service import Alive, Ready
 from tidegate.http.watching.lookout import unserved
 
-PATIENCE: Final = 5.0
-"""Seconds that a check may take; probes that ask us mostly wait no longer."""
+PATIENCE: Final = 2.0
+"""Seconds that all checks together may take, which are made at the same time; probes mostly wait little longer."""
 
 ARTIFACT_CHECK_KEPT: Final = 10.0
 """Seconds that the artifact check's answer stands: it writes, and an object store bills writes."""
 
-MOST_WARNINGS: Final = 10
+MOST_NAMED: Final = 5
+"""Queues that warnings name: those alone that the application or its settings do, since anybody may ask."""
 
 T = TypeVar("T")
 
@@ -45,14 +46,16 @@ class HealthRoutes:
         503 tells what is missing.
         """
         engine = self._face.system.engine
-        health, engine_fault = await _tried(engine.check())
-        stats, stats_fault = await _tried(engine.stats())
-        workers, workers_fault = await _tried(self._workers())
-        faults = {"engine": engine_fault or stats_fault or workers_fault, "artifacts": await self._artifact_fault()}
+        (health, engine_fault), (stats, stats_fault), (workers, workers_fault), artifact_fault = await asyncio.gather(
+            _tried(engine.check()), _tried(engine.stats()), _tried(self._workers()), self._artifact_fault()
+        )
+        faults = {"engine": engine_fault or stats_fault or workers_fault, "artifacts": artifact_fault}
         if health is None or stats is None or workers is None or faults["artifacts"]:
             checks = {name: fault or "ok" for name, fault in faults.items()}
             broken = ", ".join(name for name, fault in faults.items() if fault)
-            raise Refusal(NOT_READY, f"not ready: {broken}", checks=checks)
+            refusal = Refusal(NOT_READY, f"not ready: {broken}", checks=checks)
+            refusal.headers = {"Retry-After": str(seconds_up(STORE_RETRY_AFTER))}
+            raise refusal
         ready = Ready(
             status="ready",
             engine=health.engine,
@@ -62,7 +65,7 @@ class HealthRoutes:
             artifacts="ok",
             oldest_ready_age=stats.oldest_ready_age.total_seconds(),
             workers=len(workers),
-            warnings=_warnings(stats, workers),
+            warnings=_warnings(unserved(stats, workers), self._face.meter.queues()),
         )
         return told(ready)
 
@@ -88,16 +91,32 @@ def add_routes(router: APIRouter, face: Face) -> None:
     router.add_api_route("/readyz", health.ready, response_model=Ready, responses=refusals(503), tags=["service"])
 
 
-def _warnings(stats: Stats, workers: Iterable[WorkerInfo]) -> list[str]:
-    """What does not keep this process from its work, and is still wrong."""
-    waiting = sorted(unserved(stats, workers).items())[:MOST_WARNINGS]
-    return [f"no worker serves queue {queue!r}, where jobs wait: {count}" for queue, count in waiting]
+def _warnings(waiting: Mapping[str, int], known: Collection[str]) -> list[str]:
+    """What does not keep this process from its work, and is still wrong: jobs that wait where no worker serves."""
+    named = sorted(queue for queue in waiting if queue in known)[:MOST_NAMED]
+    told = [f"no worker serves queue {queue!r}, where jobs wait: {waiting[queue]}" for queue in named]
+    rest = len(waiting) - len(named)
+    if rest:
+        jobs = sum(waiting.values()) - sum(waiting[queue] for queue in named)
+        told.append(f"no worker serves {rest} other queue{'s' if rest > 1 else ''}, where jobs wait: {jobs}")
+    return told
 
 
 async def _tried(check: Awaitable[T]) -> tuple[T | None, str]:
     """A check's answer, or its fault as a class name: a message may name hosts and users of the store."""
+    asked = asyncio.ensure_future(check)
+    asked.add_done_callback(_heard)
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await check, ""
+        # Not `asyncio.timeout`: a driver that is told to stop may wait for the very store that does not answer.
+        await asyncio.wait([asked], timeout=PATIENCE)
+        return (asked.result(), "") if asked.done() else (None, TimeoutError.__name__)
     except (TidegateError, TimeoutError) as exc:
         return None, type(exc).__name__
+    finally:
+        asked.cancel()
+
+
+def _heard(asked: asyncio.Future[T]) -> None:
+    """What a check came to that nobody waited for is no news."""
+    if not asked.cancelled():
+        asked.exception()

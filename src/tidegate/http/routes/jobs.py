@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tidegate.core.job import Job, Phase, Status
 from tidegate.core.query import JobQuery
+from tidegate.core.waiting import lingers
 from tidegate.http.face import Face, Viewer, place, told, whose
 from tidegate.http.live.waiting import waited
 from tidegate.http.openapi import refusals
@@ -37,7 +38,7 @@ class JobRoutes:
     async def find(self, request: Request, viewer: Viewer, asked: Annotated[JobFilter, Query()]) -> Response:
         """List your jobs, newest first."""
         page = await self._face.client.find(query_of(asked, whose(request, viewer, asked.user)))
-        sight = self._sight(request)
+        sight = await self._sight(request, *page.jobs)
         shown = JobList(
             items=[views.job_item(job, sight) for job in page.jobs],
             total=page.total,
@@ -51,7 +52,7 @@ class JobRoutes:
         """Show all of a job."""
         job = await self._face.client.get(job_id, user_id=viewer)
         body = await self._face.client.body(job)
-        whole = views.whole_job(job, body, self._sight(request))
+        whole = views.whole_job(job, body, await self._sight(request, job))
         return Response(whole, media_type="application/json")
 
     async def status(
@@ -59,8 +60,8 @@ class JobRoutes:
     ) -> Response:
         """Show where a job stands, with `wait` once it has ended."""
         if asked.wait is not None:
-            return self._stands(request, await waited(self._face, request, job_id, asked.wait, viewer))
-        return self._stands(request, await self._face.client.get(job_id, user_id=viewer))
+            return await self._stands(request, await waited(self._face, request, job_id, asked.wait, viewer))
+        return await self._stands(request, await self._face.client.get(job_id, user_id=viewer))
 
     async def history(self, viewer: Viewer, job_id: JobPath, asked: Annotated[HistoryAfter, Query()]) -> Response:
         """Show a job's steps, oldest first."""
@@ -102,18 +103,17 @@ class JobRoutes:
 
     async def _act(self, request: Request, act: Callable[[], Awaitable[Job]]) -> Response:
         await self._face.count_post(request)
-        return self._stands(request, await act())
+        return await self._stands(request, await act())
 
-    def _stands(self, request: Request, job: Job) -> Response:
-        return told(views.job_status(job, self._sight(request)))
+    async def _stands(self, request: Request, job: Job) -> Response:
+        return told(views.job_status(job, await self._sight(request, job)))
 
-    def _sight(self, request: Request) -> views.Sight:
+    async def _sight(self, request: Request, *jobs: Job) -> views.Sight:
         health = self._face.system.upstreams
+        now = health.now()
+        workers = await self._face.lookout.workers() if any(lingers(job, now) for job in jobs) else None
         return views.Sight(
-            now=health.now(),
-            link=partial(place, request),
-            look=health.known,
-            shut=health.shut(),
+            now=now, link=partial(place, request), look=health.known, shut=health.shut(), workers=workers
         )
 
 

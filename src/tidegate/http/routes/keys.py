@@ -14,6 +14,7 @@ from tidegate.errors import AccessDenied
 from tidegate.http.face import Face, caller_of, place, told
 from tidegate.http.guards.auth import COOKIE, Gatekeeper, own_page
 from tidegate.http.guards.keyring import SESSION_LASTS, Wish
+from tidegate.http.guards.proxies import over_tls
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
 from tidegate.http.schemas.keys import KeyCreate, KeyItem, KeyList, KeyMade, SessionBegin, SessionItem
@@ -96,7 +97,7 @@ class SessionRoutes:
             token,
             max_age=int(SESSION_LASTS.total_seconds()),
             path=place(request, "/"),
-            secure="https" in (request.url.scheme, request.headers.get("origin", "").partition(":")[0]),
+            secure=over_tls(request, self._face.settings),
             httponly=True,
             samesite="strict",
         )
@@ -113,7 +114,8 @@ class SessionRoutes:
         if token is not None:
             await self._face.ring.end(token)
         answer = Response(status_code=204)
-        answer.delete_cookie(COOKIE, path=place(request, "/"))
+        secure = over_tls(request, self._face.settings)
+        answer.delete_cookie(COOKIE, path=place(request, "/"), secure=secure, httponly=True, samesite="strict")
         return answer
 
 
@@ -149,7 +151,7 @@ def _add_keys(router: APIRouter, keys: KeyRoutes) -> None:
         methods=["POST"],
         status_code=201,
         response_model=KeyMade,
-        responses=refusals(400, 422, 429, 503),
+        responses=refusals(400, 413, 415, 422, 429, 503),
         tags=KEY_TAGS,
     )
     router.add_api_route(one, keys.show, response_model=KeyItem, responses=seen, tags=KEY_TAGS)
@@ -161,7 +163,7 @@ def _add_keys(router: APIRouter, keys: KeyRoutes) -> None:
 
 def _add_sessions(router: APIRouter, sessions: SessionRoutes) -> None:
     one, shown = "/session", refusals(503)
-    begun = refusals(400, 401, 403, 422, 429, 503)
+    begun = refusals(400, 401, 403, 413, 415, 422, 429, 503)
     router.add_api_route(
         one,
         sessions.begin,

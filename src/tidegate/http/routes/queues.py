@@ -1,22 +1,28 @@
 """Routes that show queues, and pause and resume them."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.core.query import Stats
+from tidegate.core.query import LaneStats, Stats
 from tidegate.http.face import Author, Face, author_of, told
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
-from tidegate.http.schemas.upstreams import NAME_PATTERN, PauseSent, QueueItem, QueueList
+from tidegate.http.schemas.upstreams import NAME_PATTERN, HeldItem, PauseSent, QueueItem, QueueList
+from tidegate.http.watching.holding import Held, held
 from tidegate.http.watching.lookout import Flow, queues_of
 from tidegate.upstreams import QueueCircuit, QueueCircuits
 
 TAGS: list[str | Enum] = ["queues"]
+
+_FOR_GOOD: Final = PauseSent()
+"""What a pause without a body asks for."""
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN, description="The queue's name.", examples=["content"])]
 
@@ -31,7 +37,9 @@ class QueueRoutes:
         """List the queues."""
         stats = await self._face.system.engine.stats()
         flow = await self._face.lookout.flow(stats)
-        return told(QueueList(items=[_item(self._circuits.known(name), stats, flow) for name in self._names(stats)]))
+        return told(
+            QueueList(items=[self._item(self._circuits.known(name), stats, flow) for name in self._names(stats)])
+        )
 
     async def show(self, name: NamePath) -> Response:
         """Show a queue, and how its breaker stands."""
@@ -39,14 +47,15 @@ class QueueRoutes:
         if name not in self._names(stats):
             raise Refusal(NOT_FOUND, f"no queue {name[:128]!r} is known here; GET /queues lists them")
         circuit = await self._circuits.get_queue_circuit_status(name)
-        return told(_item(circuit, stats, await self._face.lookout.flow(stats)))
+        return told(self._item(circuit, stats, await self._face.lookout.flow(stats)))
 
     async def pause(
-        self, request: Request, author: Author, name: NamePath, asked: Annotated[PauseSent, Body()]
+        self, request: Request, author: Author, name: NamePath, asked: Annotated[PauseSent, Body()] = _FOR_GOOD
     ) -> Response:
         """Claim none of a queue's jobs.
 
-        Running ones go on, new ones are accepted and wait.
+        Running ones go on, new ones are accepted and wait. Without a body, until it is resumed. Every name is a
+        queue's: one that no job has named yet is paused too.
         """
         await self._face.count_post(request)
         last = None if asked.seconds is None else timedelta(seconds=asked.seconds)
@@ -76,11 +85,14 @@ class QueueRoutes:
 
     async def _shown(self, circuit: QueueCircuit) -> Response:
         stats = await self._face.system.engine.stats()
-        return told(_item(circuit, stats, await self._face.lookout.flow(stats)))
+        return told(self._item(circuit, stats, await self._face.lookout.flow(stats)))
+
+    def _item(self, circuit: QueueCircuit, stats: Stats, flow: Flow) -> QueueItem:
+        lanes, health = [lane for lane in stats.lanes if lane.lane.queue == circuit.queue], self._face.system.upstreams
+        return _shown(circuit, lanes, held(lanes, health.now(), health.known), flow)
 
 
-def _item(circuit: QueueCircuit, stats: Stats, flow: Flow) -> QueueItem:
-    lanes = [lane for lane in stats.lanes if lane.lane.queue == circuit.queue]
+def _shown(circuit: QueueCircuit, lanes: Sequence[LaneStats], holds: Sequence[Held], flow: Flow) -> QueueItem:
     age = flow.ages.get(circuit.queue, timedelta(0))
     rates = flow.per_minute
     return QueueItem(
@@ -91,11 +103,14 @@ def _item(circuit: QueueCircuit, stats: Stats, flow: Flow) -> QueueItem:
         why=circuit.why,
         consecutive_errors=circuit.consecutive_errors,
         last_error_at=circuit.last_error_at,
+        limit=circuit.limit,
         waiting=sum(lane.waiting for lane in lanes),
         ready=sum(lane.ready for lane in lanes),
         running=sum(lane.running for lane in lanes),
         dead_letters=sum(lane.dead_letter for lane in lanes),
         depth=sum(lane.waiting + lane.ready for lane in lanes),
+        held=sum(one.jobs for one in holds),
+        held_by=[HeldItem.model_validate(asdict(one)) for one in holds],
         oldest_ready_age=None if age is None else age.total_seconds(),
         throughput=None if rates is None else rates.get(circuit.queue, 0.0),
     )
@@ -111,18 +126,18 @@ def add_routes(router: APIRouter, face: Face) -> None:
     router.add_api_route(
         one, routes.show, response_model=QueueItem, responses=refusals(400, 404, 422, 503), tags=TAGS, dependencies=asks
     )
-    for path, act in (
-        ("pause", routes.pause),
-        ("resume", routes.resume),
-        ("rate-limit-errors", routes.limited),
-        ("successes", routes.succeeded),
+    for path, act, answers in (
+        ("pause", routes.pause, acted | refusals(413, 415)),
+        ("resume", routes.resume, acted),
+        ("rate-limit-errors", routes.limited, acted),
+        ("successes", routes.succeeded, acted),
     ):
         router.add_api_route(
             f"{one}/{path}",
             act,
             methods=["POST"],
             response_model=QueueItem,
-            responses=acted,
+            responses=answers,
             tags=TAGS,
             dependencies=asks,
         )

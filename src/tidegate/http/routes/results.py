@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from tidegate.artifacts import ArtifactStore
 from tidegate.core.artifact import ArtifactInfo
 from tidegate.core.job import Job, Status
+from tidegate.core.paths import ERROR, job_prefix
 from tidegate.errors import ArtifactNotFound, InvalidInput, JobCancelled, JobFailed
 from tidegate.http.face import Face, Viewer, place, told
 from tidegate.http.openapi import Object, refusals
@@ -65,7 +66,10 @@ class ResultRoutes:
         return await self._handed(job.result_path, {}, asked)
 
     async def artifacts(self, request: Request, viewer: Viewer, job_id: JobPath) -> Response:
-        """List the files that the job made, by path."""
+        """List the files that the job made, by path.
+
+        One that failed has `error.json`, which says why, and no other.
+        """
         job = await self._face.client.get(job_id, user_id=viewer)
         folder = _folder(job)
         found: list[ArtifactInfo] = []
@@ -74,6 +78,8 @@ class ResultRoutes:
                 found.append(info)
                 if len(found) == MOST_LISTED:
                     break
+        elif (error := await self._error(job)) is not None:
+            folder, found = error.path.rpartition("/")[0], [error]
         link = partial(place, request)
         items = [_item(info, info.path[len(folder or "") + 1 :], job, link) for info in found]
         return told(ArtifactList(items=sorted(items, key=lambda item: item.path)))
@@ -83,6 +89,8 @@ class ResultRoutes:
         job = await self._face.client.get(job_id, user_id=viewer)
         folder = _folder(job)
         missing = ArtifactNotFound(f"job {job.id} made no file {path[:200]!r}")
+        if path == ERROR and (error := await self._error(job)) is not None:
+            folder = error.path.rpartition("/")[0]
         if folder is None:
             raise missing
         name = path.rpartition("/")[2]
@@ -92,6 +100,14 @@ class ResultRoutes:
             return await self._handed(f"{folder}/{path}", disposition, asked)
         except (InvalidInput, ArtifactNotFound):
             raise missing from None
+
+    async def _error(self, job: Job) -> ArtifactInfo | None:
+        """What the last run of a failed job left to say why: the newest, where two owners of that run did."""
+        if job.status is not Status.FAILED:
+            return None
+        every = self._face.system.artifacts.list(job_prefix(job.id))
+        found = [info async for info in every if _tells_why(info.path, f"{job_prefix(job.id)}{job.counters.runs}-")]
+        return max(found, key=lambda info: info.modified_at, default=None)
 
     async def _handed(self, path: str, headers: dict[str, str], asked: ResultAsked) -> Response:
         """A file, or the place where the client gets it without us."""
@@ -146,6 +162,12 @@ def _check_succeeded(job: Job) -> None:
 
 def _folder(job: Job) -> str | None:
     return job.result_path.rpartition("/")[0] if job.result_path is not None else None
+
+
+def _tells_why(path: str, run: str) -> bool:
+    """Whether it is the error of a run, whose folder begins so."""
+    folder, _, name = path.rpartition("/")
+    return name == ERROR and folder.startswith(run) and "/" not in folder.removeprefix(run)
 
 
 def _item(info: ArtifactInfo, path: str, job: Job, link: Link) -> ArtifactItem:

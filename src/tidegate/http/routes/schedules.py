@@ -13,22 +13,22 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.client import Accepted
 from tidegate.core.cron import Schedule
 from tidegate.core.job import Status
 from tidegate.core.retry_json import policy_from_json, policy_to_json
 from tidegate.errors import Refused, TidegateError
-from tidegate.http.face import Author, Face, UserId, Viewer, place, single, told
+from tidegate.http.face import Author, Face, UserId, Viewer, place, told
 from tidegate.http.guards import limits
 from tidegate.http.openapi import Object, refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
-from tidegate.http.requests.asking import KEY_HEADER, check_queue, validated
+from tidegate.http.requests.asking import KEY_HEADER, check_queue, header_key, validated
 from tidegate.http.requests.reading import parse_json, read_json
-from tidegate.http.routes.submitting import status_of
+from tidegate.http.routes.accepting import status_of
 from tidegate.http.schemas import schedule_views
 from tidegate.http.schemas.jobs import JobAccepted
 from tidegate.http.schemas.schedules import ScheduleItem, ScheduleList, ScheduleSent, ScheduleWhole
 from tidegate.http.schemas.upstreams import NAME_PATTERN
+from tidegate.intake import Accepted
 from tidegate.requests import JobRequest
 from tidegate.schedules import Book, Origin, Plan, Record, Standing, parse
 from tidegate.schedules.declaring import check
@@ -112,7 +112,7 @@ class ScheduleRoutes:
         """Make one job now, whatever the clock says; also while it is paused."""
         standing = (await self._known(name, viewer)).standing
         assert standing is not None
-        key = single(request, "Idempotency-Key")
+        key = header_key(request)
         asked = replace(standing.plan.request(), idempotency_key=key, request_id=request.state.request_id)
         async with self._face.turns.turn(asked):
             accepted, headers = await self._accept(asked, self._face.address(request))
@@ -127,12 +127,12 @@ class ScheduleRoutes:
     async def _accept(self, asked: JobRequest, peer: str) -> tuple[Accepted, dict[str, str]]:
         """The job, counted against the limits as any other; a replay is not."""
         face = self._face
-        job = await face.client.check(asked)
+        job = await face.client.intake.check(asked)
         grant = await face.limits.take(
             [*limits.post(face.settings, peer), *limits.enqueue(face.settings, asked.user_id)]
         )
         try:
-            [accepted] = await face.client.store([job])
+            [accepted] = await face.client.intake.store([job])
         except TidegateError:
             await face.limits.give_back(grant)
             raise

@@ -1,42 +1,36 @@
 """`POST /jobs`: validate → replay → breaker → budget → limits → submit. A replay costs no limit, also when it raced."""
 
-import hashlib
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from itertools import chain
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.client import Accepted
 from tidegate.core.job import NewJob, Status
-from tidegate.core.verbs import Take
 from tidegate.errors import (
-    BudgetSpent,
     EngineUnavailable,
     InvalidInput,
     JobNotFound,
     RateLimited,
     TidegateError,
-    UpstreamOpen,
 )
-from tidegate.http.face import Face, place, single, user_of
-from tidegate.http.guards import limits
-from tidegate.http.guards.limits import Grant
+from tidegate.http.face import Face, place, user_of
+from tidegate.http.guards.limits import NOTHING_TAKEN, Grant
+from tidegate.http.knock import Knock
 from tidegate.http.live.waiting import waited
 from tidegate.http.openapi import Object, refusals
-from tidegate.http.requests.asking import KEY_HEADER, job_request, origin_of
+from tidegate.http.problems import Refusal
+from tidegate.http.requests.asking import KEY_HEADER
 from tidegate.http.requests.parameters import Waiting
-from tidegate.http.requests.reading import parse_json, read_json
+from tidegate.http.requests.reading import json_here, read_json
+from tidegate.http.routes.accepting import Answer, accepted, asked_of, status_of, takes_of
 from tidegate.http.routing import straighten
 from tidegate.http.schemas.jobs import JobAccepted
-from tidegate.requests import JobRequest, fingerprint_of
-
-LONGEST_WAIT: Final = timedelta(hours=1)
-"""What a client is told to wait at most: an operator's word without an end has one nobody knows of."""
+from tidegate.intake import Accepted
+from tidegate.requests import JobRequest
 
 _CONTENT: Final = {
     "application/json": {
@@ -56,11 +50,12 @@ _CONTENT: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a request: an accepted job, and the limits' headers where they were counted."""
+class _Draft:
+    """A job that was asked for, not stored yet."""
 
-    accepted: Accepted
-    headers: dict[str, str]
+    knock: Knock
+    asked: JobRequest
+    job: NewJob
 
 
 class SubmitRoutes:
@@ -75,25 +70,104 @@ class SubmitRoutes:
         200 with the first job's id where the idempotency key had made it before. With `wait`, the answer comes once the
         job has ended.
         """
-        return await self._submit(request, asked_to.wait)
+        try:
+            return await self._submit(request, asked_of(request, await read_json(request)), asked_to.wait)
+        except (Refusal, TidegateError) as exc:
+            await self._face.count_refused(request, exc)
+            raise
 
-    async def plain(self, request: Request) -> Response:
-        """The same, without a query."""
-        return await self._submit(request, None)
+    async def plain(self, knocks: Sequence[Knock]) -> None:
+        """The same for requests without a query: those that need nothing but to be counted and stored, together."""
+        drafts = list[_Draft]()
+        async with asyncio.TaskGroup() as alone:
+            for knock in knocks:
+                try:
+                    asked = asked_of(knock.request, json_here(knock.request))
+                    job = self._simple(asked)
+                except Exception as exc:
+                    alone.create_task(self._refuse(knock, exc))
+                    continue
+                if job is None:
+                    alone.create_task(self._alone(knock, asked))
+                else:
+                    drafts.append(_Draft(knock, asked, job))
+            try:
+                await self._store(drafts, alone)
+            except Exception as exc:
+                for draft in drafts:
+                    draft.knock.refuse(exc)
 
-    async def _submit(self, request: Request, wait: float | None) -> Response:
-        face, user_id = self._face, await user_of(request)
-        body = await read_json(request)
-        asked = job_request(parse_json(body), body, origin_of(request, user_id), single(request, "Idempotency-Key"))
+    def _simple(self, asked: JobRequest) -> NewJob | None:
+        """The job to store; None where more is to be asked first: of files, an upstream, or an earlier request."""
+        job_type, keyed = self._face.application.registry.get(asked.type), asked.idempotency_key is not None
+        if job_type.files or job_type.rejects or (keyed and self._counts()):
+            return None
+        try:
+            return self._face.client.intake.build(asked)
+        except InvalidInput:
+            if keyed:
+                return None
+            raise
+
+    def _counts(self) -> bool:
+        settings = self._face.settings
+        return bool(settings.limit_ip_per_minute or settings.limit_user_per_hour)
+
+    async def _alone(self, knock: Knock, asked: JobRequest) -> None:
+        try:
+            knock.respond(await self._submit(knock.request, asked, None))
+        except Exception as exc:
+            await self._refuse(knock, exc)
+
+    async def _again(self, knock: Knock, answer: Accepted) -> None:
+        """Answer a request that had made its job before."""
+        try:
+            knock.tell(*_told(knock.request, Answer(answer, {}), await status_of(self._face, answer.job_id)))
+        except Exception as exc:
+            knock.refuse(exc)
+
+    async def _refuse(self, knock: Knock, exc: Exception) -> None:
+        try:
+            await self._face.count_refused(knock.request, exc)
+        except Exception as instead:
+            knock.refuse(instead)
+        else:
+            knock.refuse(exc)
+
+    async def _store(self, drafts: Sequence[_Draft], alone: asyncio.TaskGroup) -> None:
+        """Count and store new jobs, and answer."""
+        face, counted = self._face, list[tuple[_Draft, Grant]]()
+        for draft, grant in zip(drafts, await self._counted(drafts), strict=True):
+            if isinstance(grant, Exception):
+                draft.knock.refuse(grant)
+            else:
+                counted.append((draft, grant))
+        accepted = await face.client.intake.store_each([draft.job for draft, _ in counted])
+        for (draft, grant), answer in zip(counted, accepted, strict=True):
+            if isinstance(answer, Exception):
+                await face.limits.give_back(grant)
+                await self._refuse(draft.knock, answer)
+            elif not answer.created:
+                alone.create_task(self._again(draft.knock, answer))
+            else:
+                draft.knock.tell(*_told(draft.knock.request, Answer(answer, grant.headers), Status.QUEUED))
+
+    async def _counted(self, drafts: Sequence[_Draft]) -> Sequence[Grant | Exception]:
+        face = self._face
+        if not self._counts():
+            return [NOTHING_TAKEN] * len(drafts)
+        return await face.limits.share_each(
+            [takes_of(face, draft.asked, face.address(draft.knock.request)) for draft in drafts]
+        )
+
+    async def _submit(self, request: Request, asked: JobRequest, wait: float | None) -> Response:
+        face = self._face
         async with face.turns.turn(asked):
-            answer = await _answer(face, asked, face.address(request))
-        job_id, created = answer.accepted.job_id, answer.accepted.created
-        status = await _stands(face, request, answer.accepted, wait)
-        shown = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
-        headers = {"Location": place(request, f"/jobs/{job_id}"), **answer.headers}
-        if not created:
-            headers["Idempotent-Replayed"] = "true"
-        return Response(shown.model_dump_json(), 201 if created else 200, headers, "application/json")
+            answer = await accepted(face, asked, face.address(request))
+        status, headers, body = _told(request, answer, await _stands(face, request, answer.accepted, wait))
+        response = Response(body, status)
+        response.raw_headers = headers
+        return response
 
 
 def add_routes(router: APIRouter, face: Face) -> None:
@@ -115,6 +189,22 @@ def add_routes(router: APIRouter, face: Face) -> None:
     straighten(router, routes.plain)
 
 
+def _told(request: Request, answer: Answer, status: Status | None) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """What is answered: the status, all headers, and the body."""
+    job_id, created = answer.accepted.job_id, answer.accepted.created
+    shown = JobAccepted(job_id=job_id, status=status, status_url=place(request, f"/jobs/{job_id}/status"))
+    body = shown.model_dump_json().encode()
+    headers = [
+        (b"location", place(request, f"/jobs/{job_id}").encode("latin-1")),
+        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()),
+        (b"content-length", b"%d" % len(body)),
+        (b"content-type", b"application/json"),
+    ]
+    if not created:
+        headers.append((b"idempotent-replayed", b"true"))
+    return 201 if created else 200, headers, body
+
+
 async def _stands(face: Face, request: Request, accepted: Accepted, wait: float | None) -> Status | None:
     """The job's status for the answer; that it was accepted is said also where the store is away by now."""
     if wait is None:
@@ -129,80 +219,3 @@ async def _stands(face: Face, request: Request, accepted: Accepted, wait: float 
         if accepted.created:
             return Status.QUEUED
         raise
-
-
-async def _answer(face: Face, asked: JobRequest, peer: str) -> Answer:
-    try:
-        return await _accept(face, asked, peer)
-    except (InvalidInput, RateLimited, UpstreamOpen, BudgetSpent):
-        # What is refused today may have been accepted before: then its sender missed the answer.
-        replay = await face.client.replayed(asked)
-        if replay is None:
-            raise
-        return Answer(replay, {})
-
-
-async def _accept(face: Face, asked: JobRequest, peer: str) -> Answer:
-    face.application.registry.get(asked.type)  # which has none of Tidegate's own
-    job = await face.client.check(asked)
-    takes = [*limits.post(face.settings, peer), *limits.enqueue(face.settings, asked.user_id)]
-    replay = await face.client.replayed(asked) if takes else None
-    if replay is not None:
-        return Answer(replay, {})
-    await admit(face, job)
-    grant = await _count(face, asked, takes)
-    try:
-        [accepted] = await face.client.store([job])
-    except TidegateError as exc:
-        # Where nobody knows whether the job is stored, its count stays: a repeat of the request finds it taken.
-        if asked.idempotency_key is None or not isinstance(exc, EngineUnavailable):
-            await face.limits.give_back(grant)
-        raise
-    # A twin that was first has taken the same grant, and keeps it.
-    return Answer(accepted, grant.headers if accepted.created else {})
-
-
-async def _count(face: Face, asked: JobRequest, takes: Sequence[Take]) -> Grant:
-    """Count a request: under its key once, and without one together with those that come meanwhile."""
-    if asked.idempotency_key is None or not takes:
-        return await face.limits.share(takes)
-    return await face.limits.take(takes, grant_nonce([asked]))
-
-
-def grant_nonce(asked: Sequence[JobRequest]) -> str | None:
-    """The same for twins, in whichever process: they take one grant between them, and none is refused for another.
-
-    None where a request has no key.
-    """
-    said = [(one.user_id, one.idempotency_key, fingerprint_of(one)) for one in asked if one.idempotency_key is not None]
-    if len(said) < len(asked):
-        return None
-    return hashlib.sha256("\0".join(chain.from_iterable(sorted(said))).encode()).hexdigest()[:32]
-
-
-async def admit(face: Face, job: NewJob) -> None:
-    """Refuse a job whose upstream is open, or whose user has no money left there, where its type says so.
-
-    REQUIREMENTS A10. The store is asked only of upstreams that have a budget for each user.
-    """
-    health = face.system.upstreams
-    if not face.application.registry.get(job.spec.type).rejects:
-        return
-    shut = health.open_until(job.spec.lane)
-    if shut is not None:
-        upstream, until = shut
-        raise UpstreamOpen(upstream, retry_after=min(until - health.now(), LONGEST_WAIT))
-    gates, user = job.spec.lane.gates[1:], job.spec.user_id
-    if health.budgets.concern(gates, user):
-        spent = await health.budgets.spent_out(gates, user)
-        if spent is not None:
-            upstream, until = spent
-            raise BudgetSpent(upstream, retry_after=until - health.now(), until=until)
-
-
-async def status_of(face: Face, job_id: str) -> Status | None:
-    """The status of a job that an earlier request made; None where it has been pruned since."""
-    try:
-        return (await face.client.get(job_id)).status
-    except JobNotFound:
-        return None

@@ -122,6 +122,7 @@ def _too_large(limit: int) -> UploadTooLarge:
 
 
 def _base_name(name: str) -> str:
-    """The name without folders of the sender's machine and without what can't be shown."""
+    """The name without folders of the sender's machine and without what can't be shown; dots alone are none."""
     last = re.split(r"[/\\]", name)[-1]
-    return "".join(letter for letter in last if letter.isprintable()) or _UNNAMED
+    shown = "".join(letter for letter in last if letter.isprintable()).strip()
+    return shown if shown.strip(".") else _UNNAMED

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.core.access import Role
-from tidegate.core.budget import MICROS, Budget, Spending, spent
+from tidegate.core.budget import MICROS, Budget, spent
 from tidegate.core.query import Stats
 from tidegate.core.rules import WEBHOOK_UPSTREAM, Rules
 from tidegate.core.upstream import (
@@ -65,6 +65,7 @@ class UpstreamRoutes:
 
     async def history(self, request: Request, name: NamePath) -> Response:
         """Show an upstream's changes, newest first."""
+        await self._upstreams.keeper.refresh()
         return told(UpstreamHistory(items=[transition_item(change) for change in self._known(name, request).log]))
 
     async def override(
@@ -86,7 +87,10 @@ class UpstreamRoutes:
         return await self._shown(name, await self._upstreams.override(gate_of(UPSTREAM, name), None, author=author))
 
     async def reset(self, request: Request, author: Author, name: NamePath) -> Response:
-        """Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe."""
+        """Close the breaker now, and ramp up: whoever mended the upstream need not wait for a probe.
+
+        What the upstream has spent of its budget is forgotten, what users have spent of theirs is not.
+        """
         await self._face.count_post(request)
         self._known(name, request)
         return await self._shown(name, await self._upstreams.reset(gate_of(UPSTREAM, name), author=author))
@@ -135,7 +139,7 @@ class UpstreamRoutes:
             waiting=sum(lane.waiting + lane.ready for lane in lanes),
             running=sum(lane.running for lane in lanes),
             override=None if given is None else _override(given),
-            budget=None if rules.budget is None else _budget(rules.budget, upstream.spending, now),
+            budget=None if rules.budget is None else _budget(rules.budget, upstream, now),
             budget_per_user=None if rules.budget_per_user is None else _of_user(rules.budget_per_user),
         )
 
@@ -151,8 +155,7 @@ def _end(until: datetime | None) -> datetime | None:
 
 def _why(upstream: Upstream, rules: Rules, now: datetime) -> str:
     """Why it is open, and that its budget is spent, where that is."""
-    until = upstream.spending.until
-    if until is None or until <= now or word_at(upstream, now) is Override.OFF:
+    if not _exhausted(upstream, now):
         return upstream.why
     spent_all = f"its budget of {rules.budget} is spent" if rules.budget else "its budget is spent"
     opened = upstream.why if state(upstream, now) is not State.CLOSED else ""
@@ -163,12 +166,19 @@ def _override(given: Overridden) -> OverrideItem:
     return OverrideItem(state=given.word, author=given.author, since=given.at, until=given.until)
 
 
-def _budget(budget: Budget, spending: Spending, now: datetime) -> BudgetItem:
+def _exhausted(upstream: Upstream, now: datetime) -> bool:
+    """Whether its budget lets no job through."""
+    until = upstream.spending.until
+    return until is not None and until > now and word_at(upstream, now) is not Override.OFF
+
+
+def _budget(budget: Budget, upstream: Upstream, now: datetime) -> BudgetItem:
     return BudgetItem(
         dollars=float(budget.dollars),
         per=budget.per.total_seconds(),
-        spent=spent(spending, budget, now) / MICROS,
+        spent=spent(upstream.spending, budget, now) / MICROS,
         until=budget.ends(now),
+        exhausted=_exhausted(upstream, now),
     )
 
 
@@ -194,22 +204,23 @@ def add_routes(router: APIRouter, face: Face) -> None:
         f"{one}/history",
         routes.history,
         response_model=UpstreamHistory,
-        responses=refusals(400, 404, 422),
+        responses=seen,
         tags=TAGS,
         dependencies=asks,
     )
-    for method, path, act in (
-        ("PUT", "override", routes.override),
-        ("DELETE", "override", routes.clear),
-        ("POST", "reset", routes.reset),
-        ("POST", "outcomes", routes.record),
+    sent = acted | refusals(413, 415)
+    for method, path, act, answers in (
+        ("PUT", "override", routes.override, sent),
+        ("DELETE", "override", routes.clear, acted),
+        ("POST", "reset", routes.reset, acted),
+        ("POST", "outcomes", routes.record, sent),
     ):
         router.add_api_route(
             f"{one}/{path}",
             act,
             methods=[method],
             response_model=UpstreamItem,
-            responses=acted,
+            responses=answers,
             tags=TAGS,
             dependencies=asks,
         )

@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tidegate.core.idempotency import check_key, fingerprint
 from tidegate.core.job import NewJob, Status
 from tidegate.core.query import JobQuery
 from tidegate.errors import IllegalTransition, JobNotFound, Refused
 from tidegate.http.face import Face, UserId, Viewer, place, told
-from tidegate.http.openapi import refusals
+from tidegate.http.openapi import Object, refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
+from tidegate.http.requests.asking import KEY_HEADER, header_key
 from tidegate.http.routes.jobs import JobPath
 from tidegate.http.schemas import views
 from tidegate.http.schemas.jobs import JobAccepted, JobList
@@ -30,12 +32,17 @@ from tidegate.http.schemas.webhooks import (
 )
 from tidegate.system_jobs.webhooks import JOB_TYPE
 from tidegate.system_jobs.webhooks.endpoint import Endpoint, disabled, enabled
-from tidegate.system_jobs.webhooks.service import Webhooks, Wish
+from tidegate.system_jobs.webhooks.service import Made, Webhooks, Wish
 
 TAGS: list[str | Enum] = ["webhooks"]
 
 BY_USER = "by its user"
 """Why a webhook is disabled that its user disabled."""
+
+_KEY: Final = {
+    **KEY_HEADER,
+    "description": "The same key gives the same webhook: 201 the first time, 200 after. It is never free again.",
+}
 
 WebhookPath = Annotated[str, Path(pattern=ID_PATTERN, description="The webhook's id.", examples=["9f86d081884c7d65"])]
 
@@ -51,18 +58,25 @@ class WebhookRoutes:
         return told(WebhookList(items=[_item(one) for one in await self._webhooks.find(viewer)]))
 
     async def create(self, request: Request, user_id: UserId, asked: Annotated[WebhookCreate, Body()]) -> Response:
-        """Be told when your jobs end; the answer has the secret to verify it by, which is not shown again."""
-        await self._face.count_post(request)
-        wish = Wish(
-            user_id=user_id,
-            url=asked.url,
-            events=_statuses(asked.events),
-            types=tuple(dict.fromkeys(asked.types)),
-            description=asked.description,
-        )
-        made = _with_secret(await self._webhooks.create(wish))
-        headers = {"Location": place(request, f"/webhooks/{made.id}")}
-        return Response(made.model_dump_json(), 201, headers, "application/json")
+        """Be told when your jobs end; the answer has the secret to verify it by, which is not shown again.
+
+        200 where the idempotency key had made the webhook before; within ten minutes with the secret, unless that was
+        rotated.
+        """
+        wish = _wish(user_id, asked, header_key(request))
+        made = await self._webhooks.made(wish)
+        if made is None:
+            await self._face.count_post(request)
+            made = await self._webhooks.create(wish)
+        return self._made(request, made)
+
+    def _made(self, request: Request, made: Made) -> Response:
+        tells = made.tells(self._face.system.upstreams.now())
+        shown = _with_secret(made.endpoint) if tells else _item(made.endpoint)
+        headers = {"Location": place(request, f"/webhooks/{made.endpoint.id}")}
+        if not made.created:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(shown.model_dump_json(), 201 if made.created else 200, headers, "application/json")
 
     async def show(self, viewer: Viewer, webhook_id: WebhookPath) -> Response:
         """Show a webhook, and whether it works."""
@@ -133,7 +147,8 @@ class WebhookRoutes:
             raise IllegalTransition(job.id, job.status, "delivered again")
         if endpoint.disabled_at is not None:
             raise Refused("the webhook is disabled: enable it first")
-        return await self._accepted(request, self._webhooks.replayed(endpoint, (await client.body(job)).payload))
+        sent = (await client.body(job)).payload
+        return await self._accepted(request, self._webhooks.replayed(endpoint, job.spec, sent))
 
     @property
     def _webhooks(self) -> Webhooks:
@@ -143,10 +158,23 @@ class WebhookRoutes:
         return _there(webhook_id, await self._webhooks.get(webhook_id, viewer))
 
     async def _accepted(self, request: Request, job: NewJob) -> Response:
-        [accepted] = await self._face.client.store([job])
+        [accepted] = await self._face.client.intake.store([job])
         one = place(request, f"/jobs/{accepted.job_id}")
         body = JobAccepted(job_id=accepted.job_id, status=Status.QUEUED, status_url=f"{one}/status")
         return Response(body.model_dump_json(), 201, {"Location": one}, "application/json")
+
+
+def _wish(user_id: str, asked: WebhookCreate, key: str | None) -> Wish:
+    """What was asked for; raises InvalidInput."""
+    return Wish(
+        user_id=user_id,
+        url=asked.url,
+        events=_statuses(asked.events),
+        types=tuple(dict.fromkeys(asked.types)),
+        description=asked.description,
+        key=None if key is None else check_key(key),
+        asked="" if key is None else fingerprint(asked.model_dump(mode="json", exclude_unset=True)),
+    )
 
 
 def _there(webhook_id: str, endpoint: Endpoint | None) -> Endpoint:
@@ -200,16 +228,27 @@ def add_routes(router: APIRouter, face: Face) -> None:
     """Put these routes on `router`."""
     routes, one = WebhookRoutes(face), "/webhooks/{webhook_id}"
     made, seen, acted = (
-        refusals(400, 409, 422, 429, 503),
+        refusals(400, 409, 413, 415, 422, 429, 503),
         refusals(400, 404, 422, 503),
         refusals(400, 404, 422, 429, 503),
     )
     again = refusals(400, 404, 409, 422, 429, 503)
+    replayed: dict[int | str, Object] = {
+        200: {"model": WebhookWithSecret | WebhookItem, "description": "The key had made this webhook before."}
+    }
     add = partial(router.add_api_route, tags=TAGS)
     add("/webhooks", routes.find, response_model=WebhookList, responses=refusals(400, 503))
-    add("/webhooks", routes.create, methods=["POST"], status_code=201, response_model=WebhookWithSecret, responses=made)
+    add(
+        "/webhooks",
+        routes.create,
+        methods=["POST"],
+        status_code=201,
+        response_model=WebhookWithSecret,
+        responses=replayed | made,
+        openapi_extra={"parameters": [_KEY]},
+    )
     add(one, routes.show, response_model=WebhookItem, responses=seen)
-    add(one, routes.change, methods=["PATCH"], response_model=WebhookItem, responses=acted)
+    add(one, routes.change, methods=["PATCH"], response_model=WebhookItem, responses=acted | refusals(413, 415))
     add(one, routes.remove, methods=["DELETE"], status_code=204, responses=acted)
     add(f"{one}/rotate", routes.rotate, methods=["POST"], response_model=WebhookWithSecret, responses=acted)
     add(f"{one}/test", routes.test, methods=["POST"], status_code=201, response_model=JobAccepted, responses=acted)

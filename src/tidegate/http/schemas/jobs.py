@@ -3,24 +3,16 @@
 from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field, StringConstraints
-from pydantic.config import JsonDict
 
 from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Phase, Status
 from tidegate.core.query import Event
 from tidegate.core.retry import MOST_ATTEMPTS
 from tidegate.handlers import LONGEST_TIMEOUT
 from tidegate.http.schemas.base import Instant, Sent, Told
+from tidegate.http.schemas.retrying import RETRY_EXAMPLES, RETRY_WORDS, Retry
 from tidegate.requests import LONGEST_DELAY, LONGEST_TAG, MOST_TAGS
 
 KEY_PATTERN: Final = r"^[ -~]{1,255}$"
-
-RETRY_SCHEMA: Final[JsonDict] = {
-    "description": "`steps` waits `delays` (seconds) in turn; `exponential` waits `initial`·`factor`^n, at most `max`.",
-    "examples": [
-        {"policy": "steps", "delays": [1, 5, 30]},
-        {"policy": "exponential", "initial": 2, "factor": 2, "max": 300, "max_attempts": 5},
-    ],
-}
 
 
 class JobCreate(Sent):
@@ -36,7 +28,7 @@ class JobCreate(Sent):
     run_at: Instant | None = Field(None, description="Not before this instant. Not together with `delay`.")
     delay: float | None = Field(None, ge=0, le=LONGEST_DELAY.total_seconds(), description="Seconds until it is due.")
     max_attempts: int | None = Field(None, ge=1, le=MOST_ATTEMPTS)
-    retry: dict[str, object] | None = Field(None, json_schema_extra=RETRY_SCHEMA)
+    retry: Retry | None = Field(None, description=RETRY_WORDS, examples=RETRY_EXAMPLES)
     timeout: float | None = Field(
         None, gt=0, le=LONGEST_TIMEOUT.total_seconds(), description="Seconds that one run may take."
     )
@@ -109,13 +101,15 @@ class JobItem(JobStatus):
 class JobWhole(JobItem):
     """All that is known of a job. `runs` counts every start, `attempts` those held against `max_attempts`.
 
+    `traceparent` is the W3C trace context of the request that asked for it, null where it had none.
     `retry` is its policy and `timeout` the seconds of one run. `result` is null where it is too large to be
     shown here: `result_url` has it.
     """
 
     idempotency_key: str | None
     request_id: str
-    retry: dict[str, object]
+    traceparent: str | None
+    retry: Retry
     timeout: float
     expires_at: AwareDatetime | None
     runs: int

@@ -9,7 +9,7 @@ from tidegate.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from tidegate.core.retry import MOST_ATTEMPTS
 from tidegate.handlers import LONGEST_TIMEOUT
 from tidegate.http.schemas.base import Sent, Told
-from tidegate.http.schemas.jobs import RETRY_SCHEMA
+from tidegate.http.schemas.retrying import RETRY_EXAMPLES, RETRY_WORDS, Retry
 from tidegate.http.schemas.upstreams import NAME_PATTERN
 from tidegate.requests import LONGEST_TAG, MOST_TAGS
 from tidegate.schedules import Origin
@@ -35,7 +35,7 @@ class ScheduleSent(Sent):
     queue: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = None
     priority: int = Field(0, ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="Higher comes first.")
     max_attempts: int | None = Field(None, ge=1, le=MOST_ATTEMPTS)
-    retry: dict[str, object] | None = Field(None, json_schema_extra=RETRY_SCHEMA)
+    retry: Retry | None = Field(None, description=RETRY_WORDS, examples=RETRY_EXAMPLES)
     timeout: float | None = Field(
         None, gt=0, le=LONGEST_TIMEOUT.total_seconds(), description="Seconds that one run may take."
     )
@@ -84,7 +84,7 @@ class ScheduleWhole(ScheduleItem):
     next_ticks: list[AwareDatetime]
     priority: int
     max_attempts: int | None
-    retry: dict[str, object] | None
+    retry: Retry | None
     timeout: float | None
     tags: list[str]
     payload: object

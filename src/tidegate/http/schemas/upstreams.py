@@ -43,13 +43,15 @@ class UserBudgetItem(Told):
 class BudgetItem(Told):
     """What all calls may cost in each window of `per` seconds, and what they `spent` in the one that ends at `until`.
 
-    In US dollars. Once all is spent, nothing is claimed until then.
+    In US dollars. `exhausted` while that is all of it, and no word of an operator's lets jobs through all the same:
+    then nothing is claimed until then.
     """
 
     dollars: float
     per: float
     spent: float
     until: datetime
+    exhausted: bool
 
 
 class UpstreamItem(Told):
@@ -104,10 +106,25 @@ class OutcomeSent(Sent):
     took: float = Field(0.0, ge=0, le=86_400, description="Seconds that the call took.")
 
 
+class HeldItem(Told):
+    """So many `jobs` in line are held for one reason, `until` about when, null where nobody knows.
+
+    `upstream` is null where it is their queue's pause, and for receivers of webhooks.
+    """
+
+    jobs: int
+    why: str
+    upstream: str | None
+    until: datetime | None
+
+
 class QueueItem(Told):
     """A queue: its jobs by where they stand, and whether it is paused.
 
-    `depth` is how many jobs are queued: `ready` in line, `waiting` for their time. `oldest_ready_age` is how many
+    `depth` is how many jobs are queued: `ready` in line, `waiting` for their time. Of those in line `held` are not
+    claimed now, for their upstream is down or has spent its budget, or the queue is paused: `held_by` says why.
+    `limit` is how many may run at once, null for any number: after a pause few may, and more with each success.
+    `oldest_ready_age` is how many
     seconds the oldest ready one has been due, null where finding it would take a search. `throughput` is how many jobs
     ended a minute, over the last 5 minutes at most that this server has followed; null at its first look.
     """
@@ -119,11 +136,14 @@ class QueueItem(Told):
     why: str
     consecutive_errors: int
     last_error_at: datetime | None
+    limit: int | None
     waiting: int
     ready: int
     running: int
     dead_letters: int
     depth: int
+    held: int
+    held_by: list[HeldItem]
     oldest_ready_age: float | None
     throughput: float | None
 

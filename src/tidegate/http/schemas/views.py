@@ -7,7 +7,7 @@ from datetime import datetime
 from tidegate.core.job import Body, Job, Phase, Progress, Status
 from tidegate.core.ledger import Entry
 from tidegate.core.lifecycle import phase
-from tidegate.core.query import HistoryEntry
+from tidegate.core.query import HistoryEntry, WorkerInfo
 from tidegate.core.retry_json import policy_to_json
 from tidegate.core.waiting import Look, wait_reason
 from tidegate.handlers import JobType
@@ -20,12 +20,16 @@ Link = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What jobs are seen by: the store's present, links as the client reaches them, and the health of gates."""
+    """What jobs are seen by: the store's present, links as the client reaches them, and the health of gates.
+
+    `workers` are those at work, None where that is not known, or does not matter.
+    """
 
     now: datetime
     link: Link
     look: Look
     shut: Collection[str] = ()
+    workers: Collection[WorkerInfo] | None = None
 
 
 def job_status(job: Job, sight: Sight) -> JobStatus:
@@ -86,7 +90,8 @@ def job_type_item(job_type: JobType) -> JobTypeItem:
 
 
 def _status(job: Job, sight: Sight) -> dict[str, object]:
-    stands, waits = phase(job, sight.now, sight.shut), wait_reason(job, sight.now, sight.look)
+    stands = phase(job, sight.now, sight.shut)
+    waits = wait_reason(job, sight.now, sight.look, sight.workers)
     return {
         "job_id": job.id,
         "status": job.status,
@@ -127,6 +132,7 @@ def _rest(job: Job) -> dict[str, object]:
     return {
         "idempotency_key": job.spec.idempotency_key,
         "request_id": job.spec.request_id,
+        "traceparent": job.spec.traceparent or None,
         "retry": policy_to_json(job.spec.retry),
         "timeout": job.spec.timeout.total_seconds(),
         "expires_at": job.expires_at,

@@ -12,6 +12,7 @@ from tidegate.core.budget import MICROS, spent
 from tidegate.core.job import Status
 from tidegate.core.query import JobQuery, Stats, WorkerInfo
 from tidegate.core.upstream import gate, shut_until, state
+from tidegate.errors import EngineUnavailable
 from tidegate.http.watching.throughput import Throughput
 from tidegate.ports import Engine
 from tidegate.telemetry.fleet import Circuit, Fleet
@@ -41,10 +42,11 @@ class Lookout:
 
     def __init__(self, application: Tidegate) -> None:
         self._application = application
-        self._reading, self._looking = asyncio.Lock(), asyncio.Lock()
+        self._reading, self._looking, self._meeting = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._system: System | None = None
         self._throughput = Throughput()
         self._seen: tuple[float, Fleet] | None = None
+        self._met: tuple[float, tuple[WorkerInfo, ...] | None] | None = None
 
     async def fleet(self) -> Fleet:
         """The fleet as it is, or was up to 5 s ago; raises EngineUnavailable."""
@@ -54,6 +56,15 @@ class Lookout:
             if self._seen is None or now - self._seen[0] >= KEPT:
                 self._seen = now, await self._look(system)
             return self._seen[1]
+
+    async def workers(self) -> tuple[WorkerInfo, ...] | None:
+        """Those at work, as it is or was up to 5 s ago; None where the store does not answer."""
+        async with self._meeting:
+            system = self._open()
+            now = system.clock.monotonic()
+            if self._met is None or now - self._met[0] >= KEPT:
+                self._met = now, await _workers(system)
+            return self._met[1]
 
     async def flow(self, stats: Stats) -> Flow:
         """What the jobs in `stats` do; raises EngineUnavailable."""
@@ -66,7 +77,7 @@ class Lookout:
         """What is open now; what was seen of anything else is forgotten."""
         system = self._application.system
         if system is not self._system:
-            self._system, self._throughput, self._seen = system, Throughput(), None
+            self._system, self._throughput, self._seen, self._met = system, Throughput(), None, None
         return system
 
     async def _look(self, system: System) -> Fleet:
@@ -81,6 +92,14 @@ class Lookout:
             ages=flow.ages,
             per_minute=flow.per_minute,
         )
+
+
+async def _workers(system: System) -> tuple[WorkerInfo, ...] | None:
+    try:
+        found = await system.engine.workers()
+    except EngineUnavailable:
+        return None
+    return tuple(worker for worker in found if worker.lives(system.upstreams.now()))
 
 
 def queues_of(stats: Stats, served: Iterable[str], upstreams: Upstreams) -> list[str]:

@@ -18,7 +18,7 @@ class Meter:
 
     def __init__(self, application: Tidegate, lasting: Callable[[], Mapping[str, int]]) -> None:
         self._application = application
-        queues, upstreams = Bounded(self._queues), Bounded(self._upstreams)
+        queues, upstreams = Bounded(self.queues), Bounded(self._upstreams)
         self.metrics = Metrics(Bounded(lambda: application.registry.names), queues, upstreams)
         self._gauges = Gauges(VERSION, queues, upstreams, lasting)
         self.metrics.registry.register(self._gauges)
@@ -30,7 +30,8 @@ class Meter:
         encode, content_type = exposition.choose_encoder(form)
         return encode(self.metrics.registry), content_type
 
-    def _queues(self) -> set[str]:
+    def queues(self) -> set[str]:
+        """The queues that the application or its settings name; clients may name any others."""
         of_types = {job_type.lane.queue for job_type in self._application.registry}
         try:
             return of_types | set(self._application.system.settings.queues)

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field
 
 from tidegate.context import Context, Result
+from tidegate.errors import GiveUp
 from tidegate.jobs.analysis import analyse
 
 CONTENT_TYPES: Final = {".json": "application/json", ".png": "image/png"}
@@ -23,7 +24,11 @@ def analysis(payload: AnalysisPayload, ctx: Context) -> Result[dict[str, object]
     ctx.log.debug("analysis.started", file=payload.file, size=source.size)
     output = ctx.scratch / "analysis"
     output.mkdir()
-    made = analyse(source.path, name=source.name, output=output, progress=ctx.progress)
+    try:
+        made = analyse(source.path, name=source.name, output=output, progress=ctx.progress)
+    except ModuleNotFoundError as exc:
+        why = f"its worker has no {exc.name}: install Tidegate with its extra `analysis` where workers run"
+        raise GiveUp(why, code="not_installed") from exc
     for path in sorted(output.rglob("*")):
         if path.is_file():
             ctx.save(path.relative_to(output).as_posix(), path, _content_type(path))

@@ -13,6 +13,7 @@ from tidegate.system_jobs.webhooks.endpoint import Endpoint
 from tidegate.system_jobs.webhooks.notices import (
     End,
     Terms,
+    caused,
     concerns,
     delivery,
     end_by,
@@ -75,7 +76,7 @@ class Book:
         for endpoint in wanting:
             job_id = id_of(endpoint, job, end.mark)
             sent = payload(endpoint, f"msg_{job_id}", event)
-            made.append(delivery(endpoint, job_id, sent, self.terms, expires_at))
+            made.append(caused(job.spec, delivery(endpoint, job_id, sent, self.terms, expires_at)))
         return tuple(made)
 
     # keeping up with the store ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ A receiver that is down or busy is an upstream's fault: its breaker opens, its l
 it refuses is a failed attempt. Its secret is read for each run, and never part of the job.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ from tidegate.system_jobs.webhooks.store import Change, Endpoints
 REFUSED: Final = "webhook_refused"  # the receiver took it for wrong
 GONE: Final = "webhook_gone"  # its receiver wants no more
 DISABLED: Final = "webhook_disabled"
+
+_SENDABLE: Final = re.compile(r"[!-~]{1,128}")
 
 STORE_PAUSE: Final = timedelta(seconds=5)
 
@@ -90,7 +93,7 @@ class Deliverer:
 
     async def _send(self, endpoint: Endpoint, payload: Delivery, ctx: Context) -> None:
         body, now = msgspec.json.encode(payload.event), self.now()
-        signed = headers(payload.message, now, body, endpoint.signers(now))
+        signed = headers(payload.message, now, body, endpoint.signers(now)) | _cause(ctx)
         async with ctx.upstream(endpoint.upstream):  # whatever status gets out of here, the receiver is well
             status = await self.post(endpoint.url, signed, body)
         if status == 410:
@@ -111,3 +114,9 @@ class Deliverer:
         self.book.adopt(after)
         if after.disabled_at is not None and before.disabled_at is None:
             ctx.log.warning("webhook.disabled", webhook_id=after.id, why=after.disabled_why)
+
+
+def _cause(ctx: Context) -> dict[str, str]:
+    """The headers that tie a message to the call that asked for the job; the library's callers may write anything."""
+    told = {"X-Request-ID": ctx.request_id, "traceparent": ctx.traceparent}
+    return {name: value for name, value in told.items() if _SENDABLE.fullmatch(value)}

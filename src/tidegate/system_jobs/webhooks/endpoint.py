@@ -46,6 +46,7 @@ class Secret:
 class Endpoint:
     """One user's webhook. The newest secret comes first. Of `types`, none means all.
 
+    `asked` is the fingerprint of the request that made it, where that had an idempotency key.
     `failing_since` is when the first delivery failed since one succeeded, or since a lull; `failed_at` is about when
     the newest did.
     """
@@ -62,6 +63,7 @@ class Endpoint:
     disabled_why: str = ""
     failing_since: datetime | None = None
     failed_at: datetime | None = None
+    asked: str = ""
 
     @property
     def upstream(self) -> str:

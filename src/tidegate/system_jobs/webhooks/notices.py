@@ -1,7 +1,7 @@
 """What is sent of a job that ended, and the job that sends it. Thin: whoever wants more asks for the job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -120,6 +120,11 @@ def id_of(endpoint: Endpoint, job: Job, mark: str) -> JobId:
 def payload(endpoint: Endpoint, message: str, event: Mapping[str, object]) -> bytes:
     """The payload of a delivery: which webhook, never its secret or address."""
     return msgspec.json.encode({"webhook": endpoint.id, "message": message, "event": event})
+
+
+def caused(by: Spec, new: NewJob) -> NewJob:
+    """The same job, tied to the call that asked for the one it tells of."""
+    return replace(new, spec=replace(new.spec, request_id=by.request_id, traceparent=by.traceparent))
 
 
 def delivery(endpoint: Endpoint, job_id: JobId, sent: bytes, terms: Terms, expires_at: datetime) -> NewJob:

@@ -1,21 +1,22 @@
 """Webhooks, as faces use them: kept, changed, tried out; and what a process needs so that ends are told."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from tidegate.core.job import Job, JobId, NewJob, Status
-from tidegate.errors import EngineUnavailable, InvalidInput, Refused
+from tidegate.core.job import Job, JobId, NewJob, Spec, Status
+from tidegate.errors import EngineUnavailable, IdempotencyConflict, InvalidInput, Refused
 from tidegate.handlers import Registry
 from tidegate.ports import Engine
 from tidegate.system_jobs.webhooks.book import Book
 from tidegate.system_jobs.webhooks.delivering import Deliverer, Delivery, Post
 from tidegate.system_jobs.webhooks.egress import Egress
 from tidegate.system_jobs.webhooks.endpoint import ENDS, Endpoint, Secret, rotated
-from tidegate.system_jobs.webhooks.notices import Terms, delivery, payload, test_event
+from tidegate.system_jobs.webhooks.notices import Terms, caused, delivery, payload, test_event
 from tidegate.system_jobs.webhooks.removing import Remover, removal
 from tidegate.system_jobs.webhooks.signing import SECRET_BYTES, secret_of
 from tidegate.system_jobs.webhooks.store import Change, Endpoints
@@ -23,6 +24,9 @@ from tidegate.telemetry.events import Emitter
 
 MOST: Final = 20
 """Webhooks of one user: an end may cost as many jobs."""
+
+TOLD_AGAIN_FOR: Final = timedelta(minutes=10)
+"""How long after a webhook was made its secret is told once more, to whom the first answer may not have reached."""
 
 LOOKUP_SECONDS: Final = 1.0
 """How long a new URL's name is looked up; it is looked up again for each delivery."""
@@ -49,13 +53,33 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked of a new webhook."""
+    """What is asked of a new webhook; under a `key`, `asked` is the fingerprint of the whole request."""
 
     user_id: str
     url: str
     events: tuple[Status, ...] = ENDS
     types: tuple[str, ...] = ()
     description: str = ""
+    key: str | None = None
+    asked: str = ""
+
+    @property
+    def own_id(self) -> str | None:
+        """The id of the webhook that the key makes, the only one that it ever makes; None without a key."""
+        return None if self.key is None else hashlib.sha256(f"{self.user_id}\0{self.key}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a wish: `created` is False where an earlier one under the same key had made the webhook."""
+
+    endpoint: Endpoint
+    created: bool
+
+    def tells(self, now: datetime) -> bool:
+        """Whether the secret is told: to who made it, and for some minutes to who asks again, unless it was rotated."""
+        young = now - self.endpoint.created_at < TOLD_AGAIN_FOR
+        return self.created or (young and len(self.endpoint.secrets) == 1)
 
 
 class Webhooks:
@@ -122,12 +146,41 @@ class Webhooks:
         endpoint = await self._endpoints.get(webhook_id)
         return endpoint if endpoint is not None and user_id in (None, endpoint.user_id) else None
 
-    async def create(self, wish: Wish) -> Endpoint:
-        """A new one, its secret in it; raises InvalidInput and Refused."""
+    async def made(self, wish: Wish) -> Made | None:
+        """What the wish's key has made before, if anything.
+
+        Raises IdempotencyConflict where that was for another wish, and Refused where it was deleted since.
+        """
+        if wish.key is None or wish.own_id is None:
+            return None
+        endpoint, ever = await self._endpoints.seen(wish.own_id)
+        if endpoint is None and ever:
+            raise Refused("the webhook that this idempotency key made was deleted: take another key")
+        if endpoint is not None and (endpoint.user_id, endpoint.asked) != (wish.user_id, wish.asked):
+            raise IdempotencyConflict(wish.key)
+        return None if endpoint is None else Made(endpoint, created=False)
+
+    async def create(self, wish: Wish) -> Made:
+        """A new one, its secret in it, or the one that the wish's key has made; raises as `made`, and InvalidInput."""
+        try:
+            fresh = await self._added(wish)
+        except Refused:  # a twin may have had the last place
+            with suppress(Refused):
+                if (made := await self.made(wish)) is not None:
+                    return made
+            raise
+        if fresh is not None:
+            return Made(fresh, created=True)
+        if (made := await self.made(wish)) is None:
+            raise EngineUnavailable("this webhook could not be kept; try again")
+        return made
+
+    async def _added(self, wish: Wish) -> Endpoint | None:
+        """A new one, which is in the store; None where there is one of its id. Raises InvalidInput and Refused."""
         await self.check(wish.url)
         await self._check_count(wish.user_id, MOST - 1)
         endpoint = Endpoint(
-            id=self._to.nonce()[:16],
+            id=wish.own_id or self._to.nonce()[:16],
             user_id=wish.user_id,
             url=wish.url,
             secrets=(Secret(text=self._secret()),),
@@ -135,9 +188,11 @@ class Webhooks:
             events=wish.events,
             types=wish.types,
             description=wish.description,
+            asked=wish.asked,
         )
         await self._to.bound(endpoint.upstream)
-        await self._endpoints.add(endpoint)
+        if not await self._endpoints.add(endpoint):
+            return None
         try:
             await self._check_count(wish.user_id, MOST)  # again: of many that race for the last places none goes beyond
         except Refused:
@@ -183,12 +238,13 @@ class Webhooks:
         sent = payload(endpoint, f"msg_{job_id}", test_event(endpoint, now))
         return delivery(endpoint, job_id, sent, terms, now + terms.test_kept_up)
 
-    def replayed(self, endpoint: Endpoint, sent: bytes) -> NewJob:
+    def replayed(self, endpoint: Endpoint, former: Spec, sent: bytes) -> NewJob:
         """Another delivery of the same message, under the same `webhook-id`; raises InvalidInput for what is none."""
         again = Delivery.model_validate_json(sent)
         if again.webhook != endpoint.id:
             raise InvalidInput("job_id", "it is a delivery to another webhook")
-        return delivery(endpoint, self._to.new_id(), sent, self._to.terms, self._to.now() + self._to.terms.kept_up)
+        expires_at = self._to.now() + self._to.terms.kept_up
+        return caused(former, delivery(endpoint, self._to.new_id(), sent, self._to.terms, expires_at))
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> int:
         if self._sent is None:  # who delivers nothing need not load what sends

@@ -34,12 +34,18 @@ class Endpoints:
 
     async def get(self, webhook_id: str) -> Endpoint | None:
         """One of them."""
-        [document] = await self.engine.load(KIND, [webhook_id])
-        return decode(webhook_id, document.value)
+        found, _ = await self.seen(webhook_id)
+        return found
 
-    async def add(self, endpoint: Endpoint) -> None:
-        """Keep a new one."""
-        await self.engine.swap(Swap(kind=KIND, key=endpoint.id, value=encode(endpoint), expected=0, nonce=self.nonce()))
+    async def seen(self, webhook_id: str) -> tuple[Endpoint | None, bool]:
+        """One of them, and whether there ever was one of that id."""
+        [document] = await self.engine.load(KIND, [webhook_id])
+        return decode(webhook_id, document.value), document.version > 0
+
+    async def add(self, endpoint: Endpoint) -> bool:
+        """Keep a new one; False where there was ever one of that id, which is left as it is."""
+        swap = Swap(kind=KIND, key=endpoint.id, value=encode(endpoint), expected=0, nonce=self.nonce())
+        return (await self.engine.swap(swap)).won
 
     async def change(self, webhook_id: str, change: Change) -> Endpoint | None:
         """The one that `change` makes of what is stored, whatever else happens to it meanwhile; None if it is gone."""

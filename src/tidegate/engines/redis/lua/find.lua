@@ -8,7 +8,7 @@
 --   12 fields of the lines' counts whose sum is the total, "index" for the size of the index, or ""
 --   13 the life of the store whose lines are known
 -- Returns "lines", the life and how many there are where others are known; else now, the life, the total or nil, where
---   to go on or nil at the end,
+--   to go on or nil at the end, how many matches were skipped, how many jobs the index had to look at at most,
 --   how many gates are shut and their names, then id and record of each match.
 local life = told_life()
 local wanted = ARGV[7] ~= '' and {} or nil
@@ -74,14 +74,21 @@ local function ranged(key) -- one that stands in the order of seq
   end
 end
 
-local function source(name)
-  if name == 'running' then return gathered('leases') end
-  if name ~= 'queued' then return ranged(name) end
-  local many = call('ZCARD', P .. 'due') + call('ZCARD', P .. 'standing') + call('ZCARD', P .. 'lapsed')
-  return many <= MOST and gathered('due', 'standing', 'lapsed') or ranged('all')
+local function between(key) -- one that is ranged, and how many of it there are
+  local top = below == math.huge and '+inf' or '(' .. digits(below)
+  return ranged(key), call('ZCOUNT', P .. key, digits(low), top)
 end
 
-local left, skip, enough, next_ids, ended = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), source(ARGV[2])
+local function source(name)
+  if name == 'running' then return gathered('leases'), call('ZCARD', P .. 'leases') end
+  if name ~= 'queued' then return between(name) end
+  local many = call('ZCARD', P .. 'due') + call('ZCARD', P .. 'standing') + call('ZCARD', P .. 'lapsed')
+  if many > MOST then return between('all') end
+  return gathered('due', 'standing', 'lapsed'), many
+end
+
+local left, skip, enough, ended = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), false
+local next_ids, size = source(ARGV[2])
 local matches, last = {}, nil
 if wanted and not next(wanted) then left, ended = 0, true end
 while left > 0 and enough > 0 do
@@ -123,7 +130,8 @@ local function total()
 end
 
 local shut = call('ZRANGEBYSCORE', P .. 'shut', '(' .. digits(now), '+inf')
-local answers = {digits(now), life, total(), not ended and last and digits(last) or false, digits(#shut)}
+local answers = {digits(now), life, total(), not ended and last and digits(last) or false,
+  digits(tonumber(ARGV[10]) - skip), digits(size), digits(#shut)}
 for _, name in ipairs(shut) do answers[#answers + 1] = name end
 for _, value in ipairs(matches) do answers[#answers + 1] = value end
 return answers

@@ -1,0 +1,1 @@
+"""`tidegate bench`: a load test of a server's `POST /jobs`, from outside."""
