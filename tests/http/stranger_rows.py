@@ -143,6 +143,7 @@ ROWS: Final[Mapping[str, Sequence[Row]]] = {
     "events_listen": [Row(Verdict.STREAM, _plain)],
     "uploads_receive": [Row(Verdict.BLIND, lambda _: [Ask(body={"a": 1})])],
     "queues_find": [Row(Verdict.BLIND, _plain)],
+    "queues_history": [Row(Verdict.BLIND, partial(_queue, None))],
     "queues_show": [Row(Verdict.BLIND, partial(_queue, None))],
     **{f"queues_{verb}": [Row(Verdict.ROLE, partial(_queue, {}))] for verb in ("pause", "resume")},
     **{f"queues_{verb}": [Row(Verdict.ROLE, partial(_queue, None))] for verb in ("limited", "succeeded")},

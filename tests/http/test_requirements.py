@@ -218,9 +218,11 @@ async def test_b5_every_change_is_logged_and_the_queue_says_when_and_why(app: Ti
         paused = await tell(api, "rate-limit-errors", 5)
         assert "5 rate limits" in paused["why"]
         await api.post("/queues/content/resume")
+        told = (await api.get("/queues/content/history")).json()["items"]
         lines = [json.loads(line) for line in written.getvalue().splitlines()]
     changes = [line["to"] for line in lines if line["event"] == "upstream.changed"]
     assert (changes[0], changes[-1]) == ("open", "closed")
+    assert ([change["to"] for change in reversed(told)], "5 rate limits" in told[-1]["why"]) == (changes, True)
 
 
 async def test_b6_a_queue_is_told_of_errors_and_successes_and_tells_how_it_stands(api: httpx2.AsyncClient) -> None:

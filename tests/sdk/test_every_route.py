@@ -113,6 +113,7 @@ AGAIN: Final[Mapping[str, Ask]] = {
     "jobs_artifacts": lambda c: c.handle(UNKNOWN).artifacts(),
     "jobs_artifact": lambda c: c.handle(UNKNOWN).download("a.txt", Path("nowhere")),
     "queues_find": _queues,
+    "queues_history": lambda c: c.queues.history("q"),
     "queues_show": lambda c: c.queues.show("q"),
     "queues_pause": lambda c: c.queues.pause_queue("q", last=60),
     "queues_resume": lambda c: c.queues.resume_queue("q"),

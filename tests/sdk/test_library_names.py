@@ -34,7 +34,7 @@ def _takes(call: Callable[..., object]) -> dict[str, inspect.Parameter]:
 
 def test_the_queues_have_the_librarys_names_and_no_second_ones() -> None:
     ours, theirs = calls_of(Queues), _public(QueueCircuits)
-    assert ours.keys() - theirs.keys() == {"list", "show"}
+    assert ours.keys() - theirs.keys() == {"list", "show", "history"}
     assert theirs.keys() - ours.keys() == SERVERS_OWN
     for name, call in theirs.items():
         if name not in SERVERS_OWN:

@@ -1,5 +1,6 @@
 """The queues of a server."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ from tidegate.sdk.asking import fetch
 from tidegate.sdk.exchange import Request
 from tidegate.sdk.requests import Page, change, get, lasting, named
 from tidegate.sdk.resources import Call, J, L, Resource
+from tidegate.sdk.upstreams import Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,11 @@ class Queues(Resource[L, J]):
     async def show(self, name: str) -> QueueInfo:
         """One of them; raises InvalidInput for one that is not known."""
         return await fetch(self._means, get(named("queue", name)), QueueInfo)
+
+    @Call
+    async def history(self, name: str) -> Sequence[Transition]:
+        """When it was paused and resumed, and why, newest first; raises InvalidInput for one that is not known."""
+        return (await fetch(self._means, get(f"{named('queue', name)}/history"), Page[Transition])).items
 
     @Call
     async def record_queue_rate_limit_error(self, queue: str) -> QueueCircuit:

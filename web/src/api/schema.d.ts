@@ -471,6 +471,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/queues/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show when a queue was paused and resumed, and why, newest first
+         * @description Show when a queue was paused and resumed, and why, newest first.
+         */
+        get: operations["queues_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/queues/{name}/pause": {
         parameters: {
             query?: never;
@@ -1918,6 +1938,14 @@ export interface components {
          */
         Phase: "scheduled" | "ready" | "parked" | "paused" | "retrying" | "running" | "succeeded" | "degraded" | "failed" | "dead_letter" | "cancelled";
         /**
+         * QueueHistory
+         * @description The newest changes of a queue's breaker, newest first, an operator's pauses among them; 50 are kept.
+         */
+        QueueHistory: {
+            /** Items */
+            items: components["schemas"]["TransitionItem"][];
+        };
+        /**
          * QueueItem
          * @description A queue: its jobs by where they stand, and whether it is paused.
          *
@@ -3042,6 +3070,7 @@ export type OverrideItem = components['schemas']['OverrideItem'];
 export type OverrideSent = components['schemas']['OverrideSent'];
 export type PauseSent = components['schemas']['PauseSent'];
 export type Phase = components['schemas']['Phase'];
+export type QueueHistory = components['schemas']['QueueHistory'];
 export type QueueItem = components['schemas']['QueueItem'];
 export type QueueList = components['schemas']['QueueList'];
 export type Ready = components['schemas']['Ready'];
@@ -6115,6 +6144,127 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["QueueItem"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy.optional"];
+                    RateLimit: components["headers"]["RateLimit.optional"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit.optional"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining.optional"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset.optional"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After.optional"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    queues_history: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Who asks; `*`, from operators, for everybody. Users never see one another's jobs. Not needed with a key that is a user's own.
+                 * @example ada
+                 */
+                "X-User-ID": string;
+            };
+            path: {
+                /** @description The queue's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "at": "2026-01-31T12:00:00.216279Z",
+                     *           "to": "open",
+                     *           "why": "5 rate limits in 60 s",
+                     *           "until": "2026-01-31T12:10:00.216279Z",
+                     *           "author": ""
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QueueHistory"];
                 };
             };
             /** @description Bad Request */

@@ -44,6 +44,7 @@ ANSWERS: Final[Mapping[str, Object]] = {
     "KeyItem": owning.KEY,
     "KeyList": owning.KEYS,
     "KeyMade": owning.KEY_MADE,
+    "QueueHistory": operating.PAUSES,
     "QueueItem": operating.QUEUE,
     "QueueList": operating.QUEUES,
     "Ready": operating.READY,

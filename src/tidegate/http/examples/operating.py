@@ -80,6 +80,12 @@ CHANGES: Final[Object] = {
     ]
 }
 
+PAUSES: Final[Object] = {
+    "items": [
+        {"at": SINCE, "to": "open", "why": "5 rate limits in 60 s", "until": UNTIL, "author": ""},
+    ]
+}
+
 WORKERS: Final[Object] = {
     "items": [
         {

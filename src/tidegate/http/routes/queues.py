@@ -14,10 +14,12 @@ from tidegate.core.query import LaneStats, Stats
 from tidegate.http.face import Author, Face, author_of, told
 from tidegate.http.openapi import refusals
 from tidegate.http.problems import NOT_FOUND, Refusal
-from tidegate.http.schemas.upstreams import NAME_PATTERN, HeldItem, PauseSent, QueueItem, QueueList
+from tidegate.http.routes.upstreams import transition_item
+from tidegate.http.schemas.upstreams import NAME_PATTERN, HeldItem, PauseSent, QueueHistory, QueueItem, QueueList
 from tidegate.http.watching.holding import Held, held
 from tidegate.http.watching.lookout import Flow, queues_of
 from tidegate.upstreams import QueueCircuit, QueueCircuits
+from tidegate.upstreams.policies import QUEUES, gate_of
 
 TAGS: list[str | Enum] = ["queues"]
 
@@ -45,9 +47,18 @@ class QueueRoutes:
         """Show a queue, and how its breaker stands."""
         stats = await self._face.system.engine.stats()
         if name not in self._names(stats):
-            raise Refusal(NOT_FOUND, f"no queue {name[:128]!r} is known here; GET /queues lists them")
+            raise _unknown(name)
         circuit = await self._circuits.get_queue_circuit_status(name)
         return told(self._item(circuit, stats, await self._face.lookout.flow(stats)))
+
+    async def history(self, name: NamePath) -> Response:
+        """Show when a queue was paused and resumed, and why, newest first."""
+        health = self._face.system.upstreams
+        await health.keeper.refresh()
+        if name not in self._names(await self._face.system.engine.stats()):
+            raise _unknown(name)
+        queue, _ = health.known(gate_of(QUEUES, name))
+        return told(QueueHistory(items=[transition_item(change) for change in queue.log]))
 
     async def pause(
         self, request: Request, author: Author, name: NamePath, asked: Annotated[PauseSent, Body()] = _FOR_GOOD
@@ -92,6 +103,10 @@ class QueueRoutes:
         return _shown(circuit, lanes, held(lanes, health.now(), health.known), flow)
 
 
+def _unknown(name: str) -> Refusal:
+    return Refusal(NOT_FOUND, f"no queue {name[:128]!r} is known here; GET /queues lists them")
+
+
 def _shown(circuit: QueueCircuit, lanes: Sequence[LaneStats], holds: Sequence[Held], flow: Flow) -> QueueItem:
     age = flow.ages.get(circuit.queue, timedelta(0))
     rates = flow.per_minute
@@ -125,6 +140,14 @@ def add_routes(router: APIRouter, face: Face) -> None:
     )
     router.add_api_route(
         one, routes.show, response_model=QueueItem, responses=refusals(400, 404, 422, 503), tags=TAGS, dependencies=asks
+    )
+    router.add_api_route(
+        f"{one}/history",
+        routes.history,
+        response_model=QueueHistory,
+        responses=refusals(400, 404, 422, 503),
+        tags=TAGS,
+        dependencies=asks,
     )
     for path, act, answers in (
         ("pause", routes.pause, acted | refusals(413, 415)),

@@ -148,6 +148,12 @@ class QueueItem(Told):
     throughput: float | None
 
 
+class QueueHistory(Told):
+    """The newest changes of a queue's breaker, newest first, an operator's pauses among them; 50 are kept."""
+
+    items: list[TransitionItem]
+
+
 class QueueList(Told):
     """All queues, by name."""
 
