@@ -5,11 +5,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.types import Scope
 
 from tests.http.handlers import application
 from tests.http.reach import plain_settings, reached, served
 from tidegate.app import Tidegate
 from tidegate.config import Settings
+from tidegate.http.straight import Send, Straight
 
 
 @pytest.fixture
@@ -58,3 +60,16 @@ async def server(app: Tidegate, settings: Settings) -> AsyncIterator[httpx2.Asyn
     """Ada's client of a real server, without a worker."""
     async with served(app, settings) as client:
         yield client
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies of requests that went straight."""
+    bodies, take = list[bytes](), Straight.take
+
+    def noted(straight: Straight, scope: Scope, body: bytes, send: Send) -> None:
+        bodies.append(body)
+        take(straight, scope, body, send)
+
+    monkeypatch.setattr(Straight, "take", noted)
+    return bodies

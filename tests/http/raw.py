@@ -1,6 +1,8 @@
 """Connections to a real server as no HTTP library makes them."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -74,3 +76,30 @@ async def asked(server: httpx2.AsyncClient, data: bytes) -> bytes:
 def statuses(said: bytes) -> list[int]:
     """The statuses of all answers in what a server said."""
     return [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]]
+
+
+def a_submit(body: bytes, *headers: bytes) -> bytes:
+    """Ada's `POST /jobs` as it is sent."""
+    lines = [b"POST /jobs HTTP/1.1", b"Host: localhost", b"X-User-ID: ada", b"Content-Length: %d" % len(body)]
+    return b"\r\n".join((*lines, *headers, b"", body))
+
+
+LAST = b"Connection: close"
+"""A header that ends the connection with its answer."""
+
+
+def answers_in(said: bytes) -> list[tuple[int, dict[str, object]]]:
+    """The answers that came on one connection, none of them in chunks."""
+    answers = []
+    while said:
+        head, _, said = said.partition(b"\r\n\r\n")
+        length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
+        answers.append((int(head.split()[1]), json.loads(said[:length])))
+        said = said[length:]
+    return answers
+
+
+async def submitted(server: httpx2.AsyncClient, body: bytes) -> int:
+    """The status that a submit on a connection of its own is answered with."""
+    async with wired(server) as wire:
+        return answers_in(await wire.ask(a_submit(body, LAST)))[0][0]

@@ -98,6 +98,25 @@ async def test_while_nobody_knows_whether_there_are_keys_nothing_is_open(store: 
         await _ring(store, clock).locked()
 
 
+async def test_whoever_asks_while_the_first_read_hangs_shares_it_and_how_it_fails(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, asked, fails = _ring(store, clock), list[str](), asyncio.Event()
+
+    async def hangs(_: Store, kind: str, after: str = "", limit: int = 200) -> list[Document]:
+        asked.append(kind)
+        await fails.wait()
+        raise EngineUnavailable("frozen")
+
+    monkeypatch.setattr(Store, "scan", hangs)
+    waiting = [asyncio.create_task(ring.locked()) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    fails.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [EngineUnavailable] * 5
+    assert asked == [KEYS]
+
+
 async def test_a_key_that_cannot_be_read_locks_all_the_same(store: Store, clock: FakeClock) -> None:
     await store.swap(Swap(kind=KEYS, key="aaaaaaaa", value=b'{"role":"a later one"}', expected=0, nonce="n"))
     assert await _ring(store, clock).locked()

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.http.calls import BOB, fields, post, problem
+from tidegate.http.problems import MOST_FAULTS
 
 
 @pytest.mark.parametrize("headers", [{"X-User-ID": ""}, {"X-User-ID": "\x7f"}, {"X-User-ID": "a" * 256}])
@@ -153,3 +154,10 @@ async def test_a_slash_too_many_leads_nowhere(shared: httpx2.AsyncClient, path: 
     url = f"http://here{path}"
     problem(await shared.post(url, json={"type": "echo"}), 404, "not-found")
     problem(await shared.get(url), 404, "not-found")
+
+
+async def test_of_very_many_wrong_fields_the_first_are_told(shared: httpx2.AsyncClient) -> None:
+    wrong = {f"field-{number}": 1 for number in range(3 * MOST_FAULTS)}
+    said = problem(await shared.post("/jobs", json={"type": "echo", **wrong}), 422, "invalid-input")
+    assert len(fields(said)) == MOST_FAULTS
+    assert str(said["detail"]).endswith("(and 200 more than are listed)")

@@ -10,11 +10,10 @@ from datetime import timedelta
 
 import httpx2
 import pytest
-from starlette.types import Scope
 
 from tests.http.calls import ADA, problem
 from tests.http.handlers import application
-from tests.http.raw import wired
+from tests.http.raw import LAST, a_submit, answers_in, submitted, wired
 from tests.http.reach import served
 from tidegate.app import Tidegate
 from tidegate.config import Settings
@@ -24,8 +23,7 @@ from tidegate.engines.memory import MemoryEngine
 from tidegate.errors import InvalidInput
 from tidegate.http import protocol
 from tidegate.http.app import create_app
-from tidegate.http.server import Server
-from tidegate.http.straight import TOGETHER, Send, Straight
+from tidegate.http.straight import TOGETHER
 
 JOB = b'{"type":"echo","payload":{"text":"hi"},"idempotency_key":"k-%d"}'
 JSON = {"Content-Type": "application/json"}
@@ -158,45 +156,13 @@ async def test_what_the_short_way_has_no_answer_to_goes_the_long_one(
     assert not taken
 
 
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The bodies of requests that went straight."""
-    bodies, take = list[bytes](), Straight.take
-
-    def noted(straight: Straight, scope: Scope, body: bytes, send: Send) -> None:
-        bodies.append(body)
-        take(straight, scope, body, send)
-
-    monkeypatch.setattr(Straight, "take", noted)
-    return bodies
-
-
-def _request(body: bytes, *headers: bytes) -> bytes:
-    lines = [b"POST /jobs HTTP/1.1", b"Host: localhost", b"X-User-ID: ada", b"Content-Length: %d" % len(body)]
-    return b"\r\n".join((*lines, *headers, b"", body))
-
-
-LAST = b"Connection: close"
-
-
-def _answers(said: bytes) -> list[tuple[int, dict[str, object]]]:
-    """The answers that came on one connection, none of them in chunks."""
-    answers = []
-    while said:
-        head, _, said = said.partition(b"\r\n\r\n")
-        length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
-        answers.append((int(head.split()[1]), json.loads(said[:length])))
-        said = said[length:]
-    return answers
-
-
 async def test_a_body_may_come_after_its_head(server: httpx2.AsyncClient, taken: list[bytes]) -> None:
     async with wired(server) as wire:
-        request = _request(b'{"type":"echo"}', LAST)
+        request = a_submit(b'{"type":"echo"}', LAST)
         for piece in (request[:60], request[60:-8], request[-8:-3], request[-3:]):
             await wire.send(piece)
             await asyncio.sleep(0.05)
-        [(status, _)] = _answers(await wire.rest())
+        [(status, _)] = answers_in(await wire.rest())
     assert status == 201
     assert taken == [b'{"type":"echo"}']
 
@@ -208,12 +174,12 @@ async def test_a_body_that_keeps_us_waiting_goes_the_long_way_and_is_cut_off_the
     monkeypatch.setattr(protocol, "MOMENT", 0.1)
     app = application(settings)
     async with served(app, settings) as server, wired(server) as wire, wired(server) as late:
-        request = _request(b'{"type":"echo"}', LAST)
+        request = a_submit(b'{"type":"echo"}', LAST)
         await wire.send(request[:-3])
         await late.send(request[:-3])
         await asyncio.sleep(0.2)
         await late.send(request[-3:])
-        assert [_answers(await one.rest())[0][0] for one in (wire, late)] == [408, 201]
+        assert [answers_in(await one.rest())[0][0] for one in (wire, late)] == [408, 201]
     assert not taken
 
 
@@ -221,14 +187,14 @@ async def test_requests_sent_ahead_are_answered_in_their_order_whichever_way_the
     server: httpx2.AsyncClient,
 ) -> None:
     bodies = [b'{"type":"echo","priority":%d}' % (number % 10) for number in range(11)]
-    requests = [_request(body, b"X-Request-ID: r-%d" % n) for n, body in enumerate(bodies)]
-    requests[3] = _request(bodies[3], b"X-Request-ID: r-3", b"Origin: https://elsewhere.example")
-    requests[5] = _request(b"{", b"X-Request-ID: r-5")
-    requests[-1] = _request(bodies[-1], b"X-Request-ID: r-10", LAST)
+    requests = [a_submit(body, b"X-Request-ID: r-%d" % n) for n, body in enumerate(bodies)]
+    requests[3] = a_submit(bodies[3], b"X-Request-ID: r-3", b"Origin: https://elsewhere.example")
+    requests[5] = a_submit(b"{", b"X-Request-ID: r-5")
+    requests[-1] = a_submit(bodies[-1], b"X-Request-ID: r-10", LAST)
     async with wired(server) as wire:
         said = await wire.ask(b"".join(requests))
     assert re.findall(rb"x-request-id: r-(\d+)", said) == [b"%d" % number for number in range(11)]
-    assert [status for status, _ in _answers(said)] == [201] * 5 + [400] + [201] * 5
+    assert [status for status, _ in answers_in(said)] == [201] * 5 + [400] + [201] * 5
 
 
 async def test_each_of_many_that_come_at_once_has_its_own_answer(server: httpx2.AsyncClient) -> None:
@@ -247,7 +213,7 @@ async def _ask(server: httpx2.AsyncClient, number: int) -> tuple[int, dict[str, 
     said = {"type": "echo"} if number % 4 else {"type": "nobody"}
     key = [b"Idempotency-Key: k-%d" % number] if number % 2 else []
     async with wired(server) as wire:
-        return _answers(await wire.ask(_request(json.dumps(said).encode(), LAST, *key)))[0]
+        return answers_in(await wire.ask(a_submit(json.dumps(said).encode(), LAST, *key)))[0]
 
 
 async def test_what_the_store_refuses_of_one_is_nobody_elses_answer(
@@ -263,67 +229,5 @@ async def test_what_the_store_refuses_of_one_is_nobody_elses_answer(
     monkeypatch.setattr(MemoryEngine, "submit", picky)
     bodies = [b'{"type":"echo","priority":%d}' % number for number in range(10)]
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_alone(server, body)) for body in bodies]
+        asked = [group.create_task(submitted(server, body)) for body in bodies]
     assert [task.result() for task in asked] == [201] * 7 + [422] + [201] * 2
-
-
-async def _alone(server: httpx2.AsyncClient, body: bytes) -> int:
-    async with wired(server) as wire:
-        return _answers(await wire.ask(_request(body, LAST)))[0][0]
-
-
-@pytest.fixture
-async def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """The store takes jobs once this is set."""
-    go, submit = asyncio.Event(), MemoryEngine.submit
-
-    async def later(engine: MemoryEngine, jobs: Sequence[NewJob]) -> list[Receipt]:
-        await go.wait()
-        return await submit(engine, jobs)
-
-    monkeypatch.setattr(MemoryEngine, "submit", later)
-    return go
-
-
-async def test_whoever_leaves_meanwhile_harms_nobody_and_has_made_a_job(
-    server: httpx2.AsyncClient, held: asyncio.Event
-) -> None:
-    async with wired(server) as stays:
-        async with wired(server) as leaves:
-            await leaves.send(_request(b'{"type":"echo"}'))
-            await stays.send(_request(b'{"type":"echo"}', LAST))
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(0.1)
-        held.set()
-        assert _answers(await stays.rest())[0][0] == 201
-    assert len((await server.get("/jobs")).json()["items"]) == 2
-
-
-async def test_what_is_under_way_when_the_server_stops_is_answered(
-    app: Tidegate, settings: Settings, held: asyncio.Event
-) -> None:
-    server = Server(app, settings, worker=False)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.run())
-        await server.started.wait()
-        async with httpx2.AsyncClient(base_url=server.url) as client, wired(client) as wire:
-            await wire.send(_request(b'{"type":"echo"}'))
-            await asyncio.sleep(0.1)
-            server.stop()
-            await asyncio.sleep(0.1)
-            held.set()
-            said = await wire.rest()
-    assert _answers(said)[0][0] == 201
-    assert b"connection: close" in said
-
-
-async def test_plain_requests_count_among_those_that_are_answered_at_a_time(
-    settings: Settings, held: asyncio.Event
-) -> None:
-    settings = settings.model_copy(update={"http_requests": 3})
-    async with served(application(settings), settings) as server, asyncio.TaskGroup() as group:
-        busy = [group.create_task(_alone(server, b'{"type":"echo"}')) for _ in range(3)]
-        await asyncio.sleep(0.2)
-        problem(await server.post("/jobs", json={"type": "echo"}), 503, "overloaded")
-        held.set()
-    assert [task.result() for task in busy] == [201] * 3

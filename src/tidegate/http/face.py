@@ -15,7 +15,7 @@ from tidegate.app import Tidegate
 from tidegate.client import Client
 from tidegate.config import Settings
 from tidegate.core.access import Caller, Role
-from tidegate.errors import AccessDenied, EngineUnavailable, InvalidInput, RateLimited
+from tidegate.errors import AccessDenied, EngineUnavailable, InvalidInput, RateLimited, TidegateError
 from tidegate.http.guards import limits, proxies
 from tidegate.http.guards.auth import CALLER
 from tidegate.http.guards.keyring import KeyRing
@@ -74,7 +74,7 @@ class Face:
 
     async def count_refused(self, request: Request, exc: Exception) -> None:
         """Count a POST that is refused before it was counted; raises RateLimited where that is one too many."""
-        if not isinstance(exc, RateLimited | EngineUnavailable):
+        if isinstance(exc, Refusal | TidegateError) and not isinstance(exc, RateLimited | EngineUnavailable):
             await self.count_post(request)
 
     def address(self, request: Request) -> str:

@@ -52,6 +52,9 @@ __all__ = [
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+MOST_FAULTS: Final = 100
+"""Wrong fields that one answer lists: it shall not be many times what was sent."""
+
 STORE_RETRY_AFTER: Final = timedelta(seconds=2)
 """What a client is told to wait when a store is away: about as long as a failover or a restart takes."""
 
@@ -73,10 +76,11 @@ def internal_error() -> Refusal:
 
 
 def invalid(faults: Sequence[tuple[str, str]]) -> Refusal:
-    """Wrong fields, as (dotted path, message) pairs; there is at least one."""
+    """Wrong fields, as (dotted path, message) pairs; there is at least one. The first ones are told."""
     field, message = faults[0]
     detail = f"{field}: {message}" if field else message
-    return Refusal(INVALID_INPUT, detail, errors=[_fault(*fault) for fault in faults])
+    more = f" (and {len(faults) - MOST_FAULTS} more than are listed)" if len(faults) > MOST_FAULTS else ""
+    return Refusal(INVALID_INPUT, detail + more, errors=[_fault(*fault) for fault in faults[:MOST_FAULTS]])
 
 
 def refusal_of(error: TidegateError) -> Refusal:

@@ -129,8 +129,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._count(len(data))
             if self._began and "late" not in self._timers:
                 self._within(self._guard.patience)
-            if self._plain is not None and "body" not in self._timers:
-                self._timers["body"] = self.loop.call_later(MOMENT, self._give_up_straight)
+            self._await_body()
 
     def pause_writing(self) -> None:
         """The peer does not read, for now."""
@@ -192,26 +191,39 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._joined is not None:
             self._joined.flush()
         super().on_response_complete()
+        self._await_body()
         if self.transport.is_closing():
             self._abort_soon()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
-        straight = self._straight
-        if 0 < self._guard.requests <= self._under_way() and cycle.scope["path"] != ALWAYS:
-            app = _BUSY
-        elif straight is not None and straight.takes(cast("Scope", cycle.scope)) and not cycle.waiting_for_100_continue:
+        if self._is_plain(cycle):
             self._plain = cycle, app
             if not cycle.more_body:
                 self._go_straight()
-            return
-        self._go_around(cycle, app)
+        else:
+            self._go_around(cycle, app)
 
-    def _under_way(self) -> int:
-        return len(self.tasks) + (0 if self._straight is None else self._straight.under_way)
+    def _is_plain(self, cycle: RequestResponseCycle) -> bool:
+        """Whether the short way takes a request. Who does not read answers is waited for on the long one only."""
+        if self._straight is None or cycle.waiting_for_100_continue or self.flow.write_paused:
+            return False
+        return len(cycle.body) <= HIGH_WATER_LIMIT and self._straight.takes(cast("Scope", cycle.scope))
+
+    def _is_busy(self) -> bool:
+        """Whether as many requests are being answered as may be."""
+        under_way = len(self.tasks) + (0 if self._straight is None else self._straight.under_way)
+        return 0 < self._guard.requests <= under_way
+
+    def _await_body(self) -> None:
+        """A plain request's body has to come at once."""
+        if self._plain is not None and "body" not in self._timers:
+            self._timers["body"] = self.loop.call_later(MOMENT, self._give_up_straight)
 
     def _go_around(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Let the application answer."""
+        if self._is_busy() and cycle.scope["path"] != ALWAYS:
+            app = _BUSY
         self._joined = Joined(self.transport, self.loop)
         cycle.transport = cast("asyncio.Transport", self._joined)
         super()._start_asgi_task(cycle, app)
@@ -220,8 +232,12 @@ class GuardedProtocol(HttpToolsProtocol):
         """Let the short way answer a plain request, whose body is here."""
         plain, self._plain = self._plain, None
         self._stop("body")
-        if plain is not None and self._straight is not None:
-            cycle, _ = plain
+        if plain is None or self._straight is None:
+            return
+        cycle, app = plain
+        if self._is_busy():
+            self._go_around(cycle, app)
+        else:
             self._straight.take(cast("Scope", cycle.scope), bytes(cycle.body), partial(self._send, cycle))
 
     def _give_up_straight(self) -> None:
@@ -232,14 +248,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self._go_around(*plain)
 
     def _send(self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes) -> None:
-        """Send the answer to a plain request; raises ValueError where a header would be more than a line."""
+        """Send the answer to a plain request."""
         if cycle.disconnected or self.transport.is_closing():
             return
         closing = () if cycle.keep_alive else ((b"connection", b"close"),)
         lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers, *closing)]
         head = b"".join((STATUS_LINE[status], *lines))
         if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise ValueError("a header of the answer has a line break in it")
+            self.logger.error("a header of an answer has a line break in it: the connection is closed")
+            self.transport.close()
+            return
         cycle.response_started = cycle.response_complete = True
         self.transport.write(head + b"\r\n" + body)
         if not cycle.keep_alive:

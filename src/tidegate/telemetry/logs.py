@@ -4,13 +4,9 @@ One event, one line: JSON, or for a person at a terminal the same fields as text
 passes `redaction` last.
 """
 
-import asyncio
-import atexit
 import logging
 import re
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,12 +22,10 @@ from tidegate.core.upstream import Transition
 from tidegate.telemetry import events, rendering
 from tidegate.telemetry.events import Ended, Event, JobRef, Kind
 from tidegate.telemetry.redaction import rfc3339, word
+from tidegate.telemetry.sink import Sink, write_to
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 Field: TypeAlias = str | int | float | None
-
-MOST_WAITING: Final = 500
-"""Lines that wait to be written together."""
 
 _TASK_VALUE: Final = re.compile(r"\b(result|exception)=.*")
 
@@ -203,7 +197,7 @@ def told_at(level: Level) -> frozenset[Kind]:
 class LogListener:
     """Writes one line an event; made by `configure`."""
 
-    def __init__(self, renderer: rendering.LineRenderer, sink: "_Sink", level: Level) -> None:
+    def __init__(self, renderer: rendering.LineRenderer, sink: Sink, level: Level) -> None:
         self._render = renderer.event
         self._sink = sink
         self._gravity = _GRAVITY[level]
@@ -261,73 +255,14 @@ class JobLog:
 # how lines are written ------------------------------------------------------------------------------------
 
 
-class _Sink:
-    """Writes whole lines, from any thread. A line that can't be written is lost: no reason to fail a job.
-
-    Everyday lines of one turn of an event loop are one write. Whatever is put into the loop's line after such a line,
-    a job's handler for one, runs after that write.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-        self._waiting: list[str] = []
-
-    def write(self, line: str) -> None:
-        """Write a line now, and those that wait before it."""
-        with self._lock:
-            self._waiting.append(line)
-            self._write()
-
-    def later(self, line: str) -> None:
-        """Write a line by the end of this turn of the event loop; where none runs, now."""
-        with self._lock:
-            self._waiting.append(line)
-            if len(self._waiting) >= MOST_WAITING:
-                self._write()
-            elif len(self._waiting) == 1:  # the others wait with the first one
-                self._write_soon()
-
-    def _write_soon(self) -> None:
-        try:
-            asyncio.get_running_loop().call_soon(self.flush)
-        except RuntimeError:
-            self._write()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        with self._lock:
-            self._write()
-
-    def _write(self) -> None:
-        lines, self._waiting = self._waiting, []
-        if lines:
-            with suppress(OSError, ValueError):
-                self._stream.write("\n".join((*lines, "")))
-                self._stream.flush()
-
-    debug = info = later
-    warning = error = critical = write
-
-
-_newest_sink: list[_Sink] = []
-
-
-@atexit.register
-def _flush() -> None:
-    for sink in _newest_sink:
-        sink.flush()
-
-
 def configure(level: Level, stream: TextIO, *, json: bool | None = None, clock: Clock | None = None) -> LogListener:
     """Send every line of this process of at least `level`, the standard library's too, to `stream`; events' listener.
 
     As JSON, or as text for a person; by default the latter if `stream` is a terminal. Run uvicorn with
     `log_config=None`, or it takes its own lines back.
     """
-    _flush()
-    sink, terminal = _Sink(stream), stream.isatty()
-    _newest_sink[:] = [sink]
+    sink, terminal = Sink(stream), stream.isatty()
+    write_to(sink)
     as_json = not terminal if json is None else json
     render = rendering.json_line if as_json else partial(rendering.console_line, colors=terminal)
     renderer = rendering.LineRenderer((clock or SystemClock()).now, render)

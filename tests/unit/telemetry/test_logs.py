@@ -4,10 +4,13 @@ import asyncio
 import copy
 import gc
 import io
+import json
 import logging
+import os
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -277,3 +280,39 @@ def test_lines_from_many_threads_stay_whole(written: Written) -> None:
     for thread in threads:
         thread.join(timeout=20)
     assert len(written.lines) == 20
+
+
+async def test_everyday_lines_of_one_turn_of_the_loop_are_one_write_and_graver_ones_are_written_at_once() -> None:
+    writes = list[str]()
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            writes.append(text)
+            return len(text)
+
+    listener = configure("info", Stream(), json=True)
+    for _ in range(3):
+        listener(CancelRequested(job=ref(job())))
+    assert writes == []
+    await asyncio.sleep(0)
+    assert [write.count("\n") for write in writes] == [3]
+    listener(CancelRequested(job=ref(job())))
+    logging.getLogger("mine").warning("grave")
+    assert [write.count("\n") for write in writes] == [3, 2]
+    assert writes[1].index("job.cancel_requested") < writes[1].index("grave")
+    await asyncio.sleep(0)
+    assert len(writes) == 2
+
+
+async def test_a_child_process_writes_its_own_lines_and_no_other_ones(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        listener = configure("info", stream, json=True)
+        listener(CancelRequested(job=ref(job("parent"))))
+        child = os.fork()
+        if not child:
+            for _ in range(3):
+                listener(CancelRequested(job=ref(job("child"))))
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+    written = [json.loads(line)["job_id"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert sorted(written) == sorted([job("parent").id, *[job("child").id] * 3])

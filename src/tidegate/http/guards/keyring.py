@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -90,7 +89,7 @@ class KeyRing:
         self._sessions: dict[str, tuple[float, Session | None]] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
-        self._rereading: asyncio.Future[None] | None = None
+        self._rereading: asyncio.Future[EngineUnavailable | None] | None = None
         self._locked = False
         self._changes = 0
         self._strangers = 0
@@ -260,27 +259,28 @@ class KeyRing:
         return None if key is None or digest is None else Shown(key, digest)
 
     async def _refresh(self) -> None:
-        """Read all keys, where that is long ago. While the store is away, those read before hold."""
+        """Read all keys, where that is long ago, once for all. While the store is away, those read before hold."""
         if not self._old():
             return
-        async with self._reading:
-            if not self._old():
-                return
-            if self._read_at == float("-inf"):
-                await self._read_all()
-                return
-            if self._rereading is None or self._rereading.done():
-                self._rereading = asyncio.ensure_future(self._read_again())
-            # It goes on where it takes longer: a slow store is late with what was revoked, and not for ever.
-            await asyncio.wait([self._rereading], timeout=READ_WITHIN)
-            if self._rereading.done():
-                self._rereading.result()
-            if self._old():
-                self._read_at = self._clock.monotonic()
+        if self._rereading is None or self._rereading.done():
+            self._rereading = asyncio.ensure_future(self._read_again())
+        if self._read_at == float("-inf"):
+            failed = await asyncio.shield(self._rereading)
+            if failed is not None:
+                raise EngineUnavailable(str(failed)) from failed
+            return
+        # It goes on where it takes longer: a slow store is late with what was revoked, and not for ever.
+        await asyncio.wait([self._rereading], timeout=READ_WITHIN)
+        if self._old():
+            self._read_at = self._clock.monotonic()
 
-    async def _read_again(self) -> None:
-        with suppress(EngineUnavailable):
-            await self._read_all()
+    async def _read_again(self) -> EngineUnavailable | None:
+        try:
+            async with self._reading:
+                await self._read_all()
+        except EngineUnavailable as exc:
+            return exc
+        return None
 
     def _old(self) -> bool:
         """Whether the keys have to be read."""

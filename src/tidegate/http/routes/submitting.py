@@ -99,10 +99,11 @@ class SubmitRoutes:
 
     def _simple(self, asked: JobRequest) -> NewJob | None:
         """The job to store; None where more is to be asked first: of files, an upstream, or an earlier request."""
-        job_type, keyed = self._face.application.registry.get(asked.type), asked.idempotency_key is not None
-        if job_type.files or job_type.rejects or (keyed and self._counts()):
-            return None
+        keyed = asked.idempotency_key is not None
         try:
+            job_type = self._face.application.registry.get(asked.type)
+            if job_type.files or job_type.rejects or (keyed and self._counts()):
+                return None
             return self._face.client.intake.build(asked)
         except InvalidInput:
             if keyed:
@@ -118,6 +119,10 @@ class SubmitRoutes:
             knock.respond(await self._submit(knock.request, asked, None))
         except Exception as exc:
             await self._refuse(knock, exc)
+
+    async def _give_back(self, knock: Knock, grant: Grant, exc: Exception) -> None:
+        await self._face.limits.give_back(grant)
+        await self._refuse(knock, exc)
 
     async def _again(self, knock: Knock, answer: Accepted) -> None:
         """Answer a request that had made its job before."""
@@ -145,8 +150,7 @@ class SubmitRoutes:
         accepted = await face.client.intake.store_each([draft.job for draft, _ in counted])
         for (draft, grant), answer in zip(counted, accepted, strict=True):
             if isinstance(answer, Exception):
-                await face.limits.give_back(grant)
-                await self._refuse(draft.knock, answer)
+                alone.create_task(self._give_back(draft.knock, grant, answer))
             elif not answer.created:
                 alone.create_task(self._again(draft.knock, answer))
             else:
