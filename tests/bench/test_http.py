@@ -86,7 +86,7 @@ def test_a_share_is_of_the_bare_route_s_rate_in_the_same_round(tmp_path: Path) -
 
 def test_the_bare_route_is_always_measured_and_first() -> None:
     assert [subject.name for subject in chosen("sqlite")] == [BARE, "sqlite"]
-    assert [subject.name for subject in SUBJECTS if subject not in chosen("")] == ["memory"]
+    assert [subject.name for subject in SUBJECTS if subject not in chosen("")] == ["thin", "memory"]
     with pytest.raises(ValueError, match="there is no 'mysql': choose from bare"):
         chosen("mysql")
 
