@@ -107,7 +107,7 @@ async def test_job_types_whose_queues_its_worker_leaves_out_are_one_line_in_the_
     for name, queue in (("trim", "videos"), ("cut", "videos"), ("sum", "figures")):
         app.job(name, queue=queue)(double.handler)
     async with app.connected():
-        assert caplog.messages == []
+        assert not [record for record in caplog.records if record.name.startswith("tidegate")]
     async with app:
         pass
     [line] = [record for record in caplog.records if record.name == "tidegate.wiring"]
