@@ -170,14 +170,14 @@ async def test_a_body_may_come_after_its_head(server: httpx2.AsyncClient, taken:
 async def test_a_body_that_keeps_us_waiting_goes_the_long_way_and_is_cut_off_there(
     settings: Settings, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings.model_copy(update={"http_receive_timeout": timedelta(seconds=1)})
+    settings = settings.model_copy(update={"http_receive_timeout": timedelta(seconds=3)})
     monkeypatch.setattr(protocol, "MOMENT", 0.1)
     app = application(settings)
     async with served(app, settings) as server, wired(server) as wire, wired(server) as late:
         request = a_submit(b'{"type":"echo"}', LAST)
         await wire.send(request[:-3])
         await late.send(request[:-3])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         await late.send(request[-3:])
         assert [answers_in(await one.rest())[0][0] for one in (wire, late)] == [408, 201]
     assert not taken

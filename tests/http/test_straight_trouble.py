@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from itertools import islice
 
 import httpx2
 import pytest
@@ -38,22 +39,30 @@ async def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return go
 
 
+async def _so_many(taken: list[bytes], count: int) -> None:
+    """Wait until so many requests have gone straight."""
+    for _ in range(2_000):
+        if len(taken) >= count:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{len(taken)} of {count} requests went straight")
+
+
 async def test_whoever_leaves_meanwhile_harms_nobody_and_has_made_a_job(
-    server: httpx2.AsyncClient, held: asyncio.Event
+    server: httpx2.AsyncClient, held: asyncio.Event, taken: list[bytes]
 ) -> None:
     async with wired(server) as stays:
         async with wired(server) as leaves:
             await leaves.send(a_submit(b'{"type":"echo"}'))
             await stays.send(a_submit(b'{"type":"echo"}', LAST))
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(0.1)
+            await _so_many(taken, 2)
         held.set()
         assert answers_in(await stays.rest())[0][0] == 201
     assert len((await server.get("/jobs")).json()["items"]) == 2
 
 
 async def test_what_is_under_way_when_the_server_stops_is_answered(
-    app: Tidegate, settings: Settings, held: asyncio.Event
+    app: Tidegate, settings: Settings, held: asyncio.Event, taken: list[bytes]
 ) -> None:
     server = Server(app, settings, worker=False)
     async with asyncio.TaskGroup() as group:
@@ -61,22 +70,23 @@ async def test_what_is_under_way_when_the_server_stops_is_answered(
         await server.started.wait()
         async with httpx2.AsyncClient(base_url=server.url) as client, wired(client) as wire:
             await wire.send(a_submit(b'{"type":"echo"}'))
-            await asyncio.sleep(0.1)
+            await _so_many(taken, 1)
             server.stop()
-            await asyncio.sleep(0.1)
+            answer = asyncio.create_task(wire.rest())
+            await asyncio.sleep(0.1)  # for the server to stop in, which takes it no answer
             held.set()
-            said = await wire.rest()
+            said = await answer
     assert answers_in(said)[0][0] == 201
     assert b"connection: close" in said
 
 
 async def test_plain_requests_count_among_those_that_are_answered_at_a_time(
-    settings: Settings, held: asyncio.Event
+    settings: Settings, held: asyncio.Event, taken: list[bytes]
 ) -> None:
     settings = settings.model_copy(update={"http_requests": 3})
     async with served(application(settings), settings) as server, asyncio.TaskGroup() as group:
         busy = [group.create_task(submitted(server, b'{"type":"echo"}')) for _ in range(3)]
-        await asyncio.sleep(0.2)
+        await _so_many(taken, 3)
         problem(await server.post("/jobs", json={"type": "echo"}), 503, "overloaded")
         held.set()
     assert [task.result() for task in busy] == [201] * 3
@@ -92,7 +102,7 @@ async def test_a_body_that_stops_behind_another_request_is_cut_off_too(settings:
 
 
 async def test_who_sends_the_head_first_counts_among_those_that_are_answered_at_a_time(
-    settings: Settings, held: asyncio.Event
+    settings: Settings, held: asyncio.Event, taken: list[bytes]
 ) -> None:
     settings = settings.model_copy(update={"http_requests": 3})
     request = a_submit(b'{"type":"echo"}', LAST)
@@ -103,9 +113,12 @@ async def test_who_sends_the_head_first_counts_among_those_that_are_answered_at_
         await asyncio.sleep(0.2)
         for wire in wires:
             await wire.send(request[-3:])
-        await asyncio.sleep(0.2)
+        answers = [asyncio.create_task(wire.rest()) for wire in wires]
+        await _so_many(taken, 3)
+        for refused in islice(asyncio.as_completed(answers), 9):
+            assert answers_in(await refused)[0][0] == 503
         held.set()
-        statuses = [answers_in(await wire.rest())[0][0] for wire in wires]
+        statuses = [answers_in(await answer)[0][0] for answer in answers]
     assert sorted(statuses) == [201] * 3 + [503] * 9
 
 

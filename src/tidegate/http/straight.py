@@ -76,7 +76,7 @@ class Straight:
 
         def tell(knock: Knock, status: int, headers: RawHeaders, body: bytes) -> None:
             self.under_way -= 1
-            send(status, self._whole(knock, status, headers), body)
+            send(status, self._counted(knock, status, headers), body)
 
         knock = Knock(StrictRequest(scope), self._around.clock.monotonic(), tell)
         self.under_way += 1
@@ -87,7 +87,7 @@ class Straight:
         else:
             waiting.append(knock)
 
-    def _whole(self, knock: Knock, status: int, headers: RawHeaders) -> RawHeaders:
+    def _counted(self, knock: Knock, status: int, headers: RawHeaders) -> RawHeaders:
         """Count an answer; all its headers."""
         scope, around = knock.request.scope, self._around
         around.metrics.request(scope["route"].path, scope["method"], status, around.clock.monotonic() - knock.began)
